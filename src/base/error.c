@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * base/error.c - sentences for people. */
+#include "base/base.h"
+#include "base/utf8.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A sentence often quotes a name from an untrusted file: nothing in it may move a cursor, end
+ * a line or break a terminal. */
+static void make_printable(char *text)
+{
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n;) {
+        uint32_t point;
+        const size_t step = utf8_decode(text + i, n - i, &point);
+        if (step == 0) {
+            text[i++] = '?';
+        } else {
+            if (point < 0x20 || (point >= 0x7f && point < 0xa0)) memset(text + i, '?', step);
+            i += step;
+        }
+    }
+}
+
+Status fail(Error *error, Status code, const char *format, ...)
+{
+    if (!error) return code;
+    error->code = code;
+    va_list args;
+    va_start(args, format);
+    const int n = vsnprintf(error->text, sizeof error->text, format, args);
+    va_end(args);
+    if (n < 0) snprintf(error->text, sizeof error->text, "error %d", (int)code);
+    make_printable(error->text);
+    return code;
+}
+
+Status fail_memory(Error *error, const char *for_what)
+{
+    return fail(error, NO_MEMORY, "out of memory for %s", for_what);
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * base/io.c - see io.h. */
+#include "base/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifdef MIXT_HOSTILE
+enum { TRANSFER_MAX = 512 };            /* every read and write crosses many boundaries      */
+#else
+enum { TRANSFER_MAX = 1 << 30 };        /* Linux moves at most 2 GiB per call                */
+#endif
+
+int (*io_fault)(IoCall call);
+
+/* The errno to pretend, 0 for none; *n shrinks when the fault is a short transfer. */
+static int fault(IoCall call, size_t *n)
+{
+    const int answer = io_fault ? io_fault(call) : 0;
+    if (answer != IO_FAULT_SHORT) return answer;
+    if (n && *n > 1) *n /= 2;
+    return 0;
+}
+
+/* ---- reading ---- */
+
+Status file_open(const char *path, File *out, Error *error)
+{
+    *out = (File){ .fd = -1 };
+    int why = fault(IO_OPEN, NULL);
+    const int fd = why ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    /* a FIFO must not hang us */
+    if (fd < 0) return fail(error, NOT_FOUND, "%s: cannot open: %s", path, strerror(why ? why : errno));
+
+    struct stat info;
+    if (fstat(fd, &info)) {
+        why = errno;
+        close(fd);
+        return fail(error, IO_FAILED, "%s: cannot stat: %s", path, strerror(why));
+    }
+    if (!S_ISREG(info.st_mode)) {
+        close(fd);
+        return fail(error, NOT_FOUND, "%s: expected a regular file, found a %s", path,
+                    S_ISDIR(info.st_mode) ? "folder" : "device or pipe");
+    }
+    char *copy = strdup(path);
+    if (!copy) {
+        close(fd);
+        return fail_memory(error, path);
+    }
+    *out = (File){ .fd = fd, .n_bytes = info.st_size, .path = copy };
+    return OK;
+}
+
+void file_close(File *file)
+{
+    if (file->fd >= 0) close(file->fd);
+    free(file->path);
+    *file = (File){ .fd = -1 };
+}
+
+Status file_read(const File *file, int64_t offset, void *to, size_t n_bytes, Error *error)
+{
+    char *at = to;
+    while (n_bytes) {
+        size_t want = n_bytes < TRANSFER_MAX ? n_bytes : TRANSFER_MAX;
+        const int why = fault(IO_READ, &want);
+        const ssize_t got = why ? -1 : pread(file->fd, at, want, (off_t)offset);
+        if (got < 0 && !why && errno == EINTR) continue;
+        if (got < 0)
+            return fail(error, IO_FAILED, "%s: read at byte %lld failed: %s", file->path, (long long)offset,
+                        strerror(why ? why : errno));
+        if (got == 0)
+            return fail(error, IO_FAILED, "%s: file became shorter: expected bytes up to %lld, found %lld", file->path,
+                        (long long)(offset + (int64_t)n_bytes), (long long)offset);
+        at += got;
+        offset += got;
+        n_bytes -= (size_t)got;
+    }
+    return OK;
+}
+
+Status file_slurp(const char *path, int64_t max_bytes, char **out, size_t *n_bytes, Error *error)
+{
+    File file;
+    TRY(file_open(path, &file, error));
+    Status status = OK;
+    char *text = NULL;
+    if (file.n_bytes > max_bytes)
+        status = fail(error, BAD_FILE, "%s: expected at most %lld bytes, found %lld", path, (long long)max_bytes,
+                      (long long)file.n_bytes);
+    else if (!(text = malloc((size_t)file.n_bytes + 1)))
+        status = fail_memory(error, path);
+    else
+        status = file_read(&file, 0, text, (size_t)file.n_bytes, error);
+    if (status == OK) {
+        text[file.n_bytes] = 0;
+        *out = text;
+        *n_bytes = (size_t)file.n_bytes;
+    } else {
+        free(text);
+    }
+    file_close(&file);
+    return status;
+}
+
+/* ---- writing ---- */
+
+static Status writer_fail(const Writer *w, const char *what, int why, Error *error)
+{
+    return fail(error, IO_FAILED, "%s: cannot %s: %s", w->path, what, strerror(why));
+}
+
+static Status refuse_inputs(const char *path, const char *const *inputs, Error *error)
+{
+    struct stat there, input;
+    if (!inputs || stat(path, &there)) return OK;
+    for (int i = 0; inputs[i]; i++)
+        if (stat(inputs[i], &input) == 0 && input.st_dev == there.st_dev && input.st_ino == there.st_ino)
+            return fail(error, BAD_ARGUMENT, "%s: output is the same file as the input %s", path, inputs[i]);
+    return OK;
+}
+
+/* "dir/.name.XXXXXX.part" beside "dir/name": rename works only inside one file system. */
+static char *temporary_beside(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const int n_folder = slash ? (int)(slash - path + 1) : 0;
+    char *name = NULL;
+    return asprintf(&name, "%.*s.%s.XXXXXX.part", n_folder, path, path + n_folder) < 0 ? NULL : name;
+}
+
+Status writer_open(const char *path, const char *const *inputs, Writer *out, Error *error)
+{
+    *out = (Writer){ .fd = -1 };
+    struct stat there;
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+        return fail(error, BAD_ARGUMENT, "%s: output exists and is not a regular file", path);
+    TRY(refuse_inputs(path, inputs, error));
+
+    out->path = strdup(path);
+    out->temporary = temporary_beside(path);
+    out->buffer = malloc(WRITER_BUFFER_BYTES);
+    if (!out->path || !out->temporary || !out->buffer) {
+        writer_abandon(out);
+        return fail_memory(error, path);
+    }
+    const int why = fault(IO_OPEN, NULL);
+    out->fd = why ? -1 : mkostemps(out->temporary, 5, O_CLOEXEC);
+    if (out->fd < 0) {
+        const int code = why ? why : errno;
+        const Status status = fail(error, IO_FAILED, "%s: cannot create: %s", path, strerror(code));
+        free(out->temporary);           /* it was never made: abandon must not unlink its name */
+        out->temporary = NULL;
+        writer_abandon(out);
+        return status;
+    }
+    const mode_t mask = umask(0);
+    umask(mask);
+    if (fchmod(out->fd, 0666 & ~mask)) { /* a private file is still a right one */ }
+    return OK;
+}
+
+static Status put(Writer *w, const char *at, size_t n_bytes, Error *error)
+{
+    while (n_bytes) {
+        size_t want = n_bytes < TRANSFER_MAX ? n_bytes : TRANSFER_MAX;
+        const int why = fault(IO_WRITE, &want);
+        const ssize_t put_bytes = why ? -1 : write(w->fd, at, want);
+        if (put_bytes < 0 && !why && errno == EINTR) continue;
+        if (put_bytes < 0) return writer_fail(w, "write", why ? why : errno, error);
+        at += put_bytes;
+        n_bytes -= (size_t)put_bytes;
+    }
+    return OK;
+}
+
+static Status writer_flush(Writer *w, Error *error)
+{
+    const size_t n = w->n_buffered;
+    w->n_buffered = 0;
+    return put(w, w->buffer, n, error);
+}
+
+Status writer_add(Writer *w, const void *bytes, size_t n_bytes, Error *error)
+{
+    if (n_bytes > WRITER_BUFFER_BYTES - w->n_buffered) TRY(writer_flush(w, error));
+    w->n_bytes += (int64_t)n_bytes;
+    if (n_bytes >= WRITER_BUFFER_BYTES) return put(w, bytes, n_bytes, error);
+    if (n_bytes) memcpy(w->buffer + w->n_buffered, bytes, n_bytes);
+    w->n_buffered += n_bytes;
+    return OK;
+}
+
+Status writer_pad(Writer *w, int64_t alignment, Error *error)
+{
+    static const char zeros[256];
+    int64_t n = (alignment - w->n_bytes % alignment) % alignment;
+    while (n > 0) {
+        const size_t step = n < (int64_t)sizeof zeros ? (size_t)n : sizeof zeros;
+        TRY(writer_add(w, zeros, step, error));
+        n -= (int64_t)step;
+    }
+    return OK;
+}
+
+static Status sync_folder_of(const Writer *w, Error *error)
+{
+    char *copy = strdup(w->path);
+    if (!copy) return fail_memory(error, w->path);
+    const int why = fault(IO_SYNC, NULL);
+    const int fd = why ? -1 : open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(copy);
+    if (fd < 0) return writer_fail(w, "open the folder", why ? why : errno, error);
+    const int failed = fsync(fd) && errno != EINVAL && errno != EROFS;     /* some file systems cannot */
+    const int code = errno;
+    close(fd);
+    return failed ? writer_fail(w, "sync the folder", code, error) : OK;
+}
+
+static Status commit(Writer *w, Error *error)
+{
+    TRY(writer_flush(w, error));
+    int why = fault(IO_SYNC, NULL);
+    if (why || fdatasync(w->fd)) return writer_fail(w, "sync", why ? why : errno, error);
+    why = fault(IO_RENAME, NULL);
+    if (why || rename(w->temporary, w->path)) return writer_fail(w, "rename into place", why ? why : errno, error);
+    free(w->temporary);
+    w->temporary = NULL;                /* it has another name now */
+    return sync_folder_of(w, error);
+}
+
+Status writer_commit(Writer *w, Error *error)
+{
+    const Status status = commit(w, error);
+    writer_abandon(w);
+    return status;
+}
+
+void writer_abandon(Writer *w)
+{
+    if (w->fd >= 0) close(w->fd);
+    if (w->temporary) unlink(w->temporary);
+    free(w->path);
+    free(w->temporary);
+    free(w->buffer);
+    *w = (Writer){ .fd = -1 };
+}
+
+Status write_file(const char *path, const void *bytes, size_t n_bytes, Error *error)
+{
+    Writer w;
+    TRY(writer_open(path, NULL, &w, error));
+    const Status status = writer_add(&w, bytes, n_bytes, error);
+    if (status != OK) {
+        writer_abandon(&w);
+        return status;
+    }
+    return writer_commit(&w, error);
+}

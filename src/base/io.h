@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * base/io.h - the only door to the disk: reads at an offset, and one atomic writer.
+ *
+ * Everything that reads or writes a file goes through here, so that faults can be injected in
+ * one place (tests set io_fault) and a reader never meets SIGBUS: nothing untrusted is mapped. */
+#ifndef BASE_IO_H
+#define BASE_IO_H
+
+#include "base/base.h"
+
+/* ---- reading ---- */
+
+typedef struct File {
+    int     fd;                 /* -1: closed                                              */
+    int64_t n_bytes;            /* when it was opened                                      */
+    char   *path;               /* for messages; owned                                     */
+} File;
+
+Status file_open(const char *path, File *out, Error *error);    /* NOT_FOUND, IO_FAILED    */
+void   file_close(File *file);                                  /* { .fd = -1 } is fine    */
+/* Exactly n_bytes from `offset`, any thread.  IO_FAILED when the file has become shorter. */
+Status file_read(const File *file, int64_t offset, void *to, size_t n_bytes, Error *error);
+/* A whole file of at most max_bytes, with a 0 behind it; the caller frees *out. */
+Status file_slurp(const char *path, int64_t max_bytes, char **out, size_t *n_bytes, Error *error);
+
+/* ---- writing: the old file or the new one, never half of one ----
+ *
+ * A temporary in the same folder, fdatasync, rename, fsync of the folder.  A killed process leaves
+ * at most a `.NAME.XXXXXX.part` behind.  Writing over one of `inputs`, also through a link, is refused. */
+
+typedef struct Writer {
+    int     fd;
+    int64_t n_bytes;            /* written so far, buffered bytes included                 */
+    char   *path, *temporary;
+    char   *buffer;             /* [WRITER_BUFFER_BYTES]                                   */
+    size_t  n_buffered;
+} Writer;
+
+enum { WRITER_BUFFER_BYTES = 1 << 20 };
+
+Status writer_open(const char *path, const char *const *inputs /* NULL-ended, or NULL */,
+                   Writer *out, Error *error);
+Status writer_add(Writer *writer, const void *bytes, size_t n_bytes, Error *error);
+Status writer_pad(Writer *writer, int64_t alignment, Error *error);     /* zeros up to a multiple */
+Status writer_commit(Writer *writer, Error *error);     /* the file now exists; closes     */
+void   writer_abandon(Writer *writer);                  /* nothing happened; after commit: no-op */
+Status write_file(const char *path, const void *bytes, size_t n_bytes, Error *error);
+
+/* ---- faults, for tests ---- */
+
+typedef enum IoCall { IO_OPEN, IO_READ, IO_WRITE, IO_SYNC, IO_RENAME } IoCall;
+/* Called before each system call when set; a non-zero answer is the errno it "returned";
+ * IO_FAULT_SHORT halves the transfer instead. */
+enum { IO_FAULT_SHORT = -1 };
+extern int (*io_fault)(IoCall call);
+
+#endif
