@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * device/device.h - a place where tensors live and arithmetic happens.
+ *
+ * The model speaks to a device in tensors and never sees a stream or a thread.  Each device is one
+ * table of functions: ref (one thread, plain loops, sums in double: the oracle of every op) and cpu
+ * (threads and SIMD kernels).
+ *
+ * Order    Calls on one device happen in the order they were made; a call may return before its
+ *          work is done.  wait() returns when all of it is.
+ * Shapes   Written outermost first, as in the comments: [T][D] is T rows of D numbers.
+ * Bits     Each output number is a function of its own inputs only, added up in a fixed order: it does not
+ *          depend on T, on the other rows, or on the number of threads (decision D1).
+ * Memory   alloc and reserve may fail; after reserve no op allocates.
+ * Errors   An op returns OK or a code; device->error holds the words.
+ */
+#ifndef DEVICE_DEVICE_H
+#define DEVICE_DEVICE_H
+
+#include "number/format.h"
+
+typedef struct Device Device;
+
+typedef struct Tensor {
+    Format  format;
+    int64_t rows, cols;         /* a matrix; rows == 1 is a vector                         */
+    int64_t row_bytes;          /* from one row to the next                                */
+    Device *device;
+    void   *handle;             /* meaningful to the device only                           */
+} Tensor;
+
+/* The first `rows` rows of a tensor, as a tensor; for work space made for the largest step. */
+static inline Tensor tensor_first(const Tensor *t, int64_t rows)
+{
+    Tensor view = *t;
+    view.rows = rows;
+    return view;
+}
+
+typedef enum RopePairs { PAIRS_ADJACENT, PAIRS_HALVES } RopePairs;     /* (0,1)(2,3).. or (0,n/2)(1,n/2+1).. */
+
+/* Rotary embedding of one model.  Angle of pair i at position p: p * base^(-2i / n_turned). */
+typedef struct Rope {
+    int       head_size;        /* d                                                       */
+    int       n_turned;         /* first numbers of a head that turn; even, <= d           */
+    double    base;
+    RopePairs pairs;
+} Rope;
+
+typedef struct Norm { Tensor gain /* [1][D] F32 */; float eps; } Norm;          /* RMS norm */
+
+/* One expert's three matrices: y = down * (silu(gate*x) * (up*x)). */
+typedef struct Expert { Tensor gate /* [F][D] */, up /* [F][D] */, down /* [D][F] */; } Expert;
+
+/* The rows one expert serves in a step: it reads x[rows[i]] and writes parts[slots[i]], i < n. */
+typedef struct ExpertJob {
+    Expert         expert;
+    const int32_t *rows, *slots;
+    int            n;
+} ExpertJob;
+
+/* Keys and values of one layer, as the rows of a step see them.  A page is a tensor [L*2*P][K] that
+ * holds P consecutive positions of one sequence for every layer; layer l keeps its keys in rows
+ * k_row .. k_row+P-1 and its values in rows v_row .. v_row+P-1. */
+typedef struct KvView {
+    const Tensor *const *pages; /* [T] row t's sequence: its pages, in order of position   */
+    const int32_t *positions;   /* [T] row t's own position                                */
+    int64_t        k_row, v_row;
+    int            page_tokens; /* P                                                       */
+    int            head_size;   /* d                                                       */
+    int            window;      /* row at i sees key j when j <= i and i - j < window; 0: all */
+} KvView;
+
+/* The largest step an engine will ask for. */
+typedef struct DeviceLimits {
+    int64_t n_tokens;           /* T                                                       */
+    int64_t n_cols;             /* longest row of any weight                               */
+    int64_t n_hidden;           /* F, the widest expert                                    */
+    int64_t n_used;             /* U: an expert op serves at most T rows, all together T*U */
+    int64_t n_heads;
+    int64_t n_context;          /* C                                                       */
+} DeviceLimits;
+
+/* T tokens in the step, D width, N outputs, U experts used per token. */
+typedef struct DeviceOps {
+    const char *name;
+
+    /* memory */
+    Status (*alloc)   (Device *d, Format format, int64_t rows, int64_t cols, Tensor *out);
+    void   (*free)    (Device *d, Tensor *t);           /* { 0 } is fine                   */
+    void  *(*host)    (Device *d, const Tensor *t);     /* its bytes, if the host can touch them; else NULL */
+    Status (*upload)  (Device *d, Tensor *to, const void *from, size_t n_bytes);
+    Status (*download)(Device *d, void *to, const Tensor *from, size_t n_bytes);
+    Status (*reserve) (Device *d, const DeviceLimits *limits);
+    Status (*wait)    (Device *d);
+    void   (*close)   (Device *d);
+
+    /* y[t] = table[tokens[t]], y F32, table in any format; tokens are in range */
+    Status (*embed)   (Device *d, Tensor *y, const Tensor *table, const int32_t *tokens, int n);
+    Status (*norm)    (Device *d, Tensor *y, const Tensor *x, const Norm *norm);        /* y may be x */
+    /* y[i][T][N_i] = x[T][D] * w[i][N_i][D]^T for i < n: several matrices that read the same x */
+    Status (*project) (Device *d, Tensor *const y[], const Tensor *x, const Tensor *const w[], int n);
+    Status (*add)     (Device *d, Tensor *y, const Tensor *x);                          /* y += x */
+    Status (*rope)    (Device *d, Tensor *x, const int32_t *positions, const Rope *rope);
+    /* k[t], v[t] -> the cache at positions[t] of row t's sequence */
+    Status (*kv_write)(Device *d, const KvView *kv, const Tensor *k, const Tensor *v);
+    /* y[t] = softmax(q[t] . keys / sqrt(d)) * values, over the positions row t sees; query head h uses key
+     * head h / (H / K) */
+    Status (*attend)  (Device *d, Tensor *y, const Tensor *q, const KvView *kv);
+    /* every job: parts[slots[i]] = expert(x[rows[i]]) */
+    Status (*experts) (Device *d, Tensor *parts, const Tensor *x, const ExpertJob *jobs, int n_jobs);
+    /* y[t] = sum over j of weights[t*U + j] * parts[t*U + j], j ascending */
+    Status (*combine) (Device *d, Tensor *y, const Tensor *parts, const float *weights, int n_used);
+    /* y[i] = x[rows[i]] */
+    Status (*pick)    (Device *d, Tensor *y, const Tensor *x, const int32_t *rows, int n);
+} DeviceOps;
+
+struct Device {
+    const DeviceOps *ops;
+    Error            error;
+};
+
+typedef struct DeviceOptions {
+    int         n_threads;      /* 0: one per core we may run on                           */
+    const char *cpu_set;        /* "ref", "avx2", "avx512"; NULL: the best there is        */
+} DeviceOptions;
+
+/* "ref" or "cpu"; BAD_ARGUMENT names those that exist. */
+Status device_open(const char *name, const DeviceOptions *options, Device **out, Error *error);
+void   device_close(Device *device);            /* NULL is fine                            */
+/* The set actually in use ("avx2"), for people. */
+const char *device_cpu_set(const Device *device);
+int         device_n_threads(const Device *device);
+
+#endif
