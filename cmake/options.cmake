@@ -7,11 +7,23 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_C_VISIBILITY_PRESET hidden)
 
+if(NOT CMAKE_BUILD_TYPE)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Release or Debug" FORCE)
+endif()
+set(CMAKE_C_FLAGS_DEBUG "-O1 -g" CACHE STRING "Sanitizers at -O0 would be too slow to be run often")
+
+# With the compilers we test, a warning is an error; a newer one may warn of what nobody has seen.
+set(known OFF)
+if((CMAKE_C_COMPILER_ID STREQUAL "GNU" AND CMAKE_C_COMPILER_VERSION VERSION_LESS 13) OR
+   (CMAKE_C_COMPILER_ID STREQUAL "Clang" AND CMAKE_C_COMPILER_VERSION VERSION_LESS 15))
+    set(known ON)
+endif()
+
 option(MIXT_TESTS   "Build the tests" ON)
 option(MIXT_HOSTILE "Tiny pages, caches and reads, so that every boundary is crossed often" OFF)
 option(MIXT_FUZZ    "Build the libFuzzer targets (clang)" OFF)
-option(MIXT_WERROR  "Warnings are errors" ON)
-set(MIXT_SANITIZE "" CACHE STRING "address, undefined or thread")
+option(MIXT_WERROR  "Warnings are errors" ${known})
+set(MIXT_SANITIZE "" CACHE STRING "address, undefined or thread; address,undefined is fine too")
 
 add_compile_definitions(_GNU_SOURCE)
 add_compile_options(-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
@@ -37,5 +49,12 @@ else()
     endif()
 endif()
 if(MIXT_FUZZ)
+    if(NOT CMAKE_C_COMPILER_ID STREQUAL "Clang")
+        message(FATAL_ERROR "MIXT_FUZZ: expected clang (libFuzzer), found ${CMAKE_C_COMPILER_ID}")
+    endif()
     add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
+
+# Programs are position independent too (-fPIE needs -pie at the link).
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES C)

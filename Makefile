@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+# Mixt: the front door.  Real work is done by CMake (CMakePresets.json); this file knows the order.
+# It must work where nothing but git and build-essential is installed.
+SHELL   := /bin/bash
+PRESET  ?= release
+PREFIX  ?= /usr/local
+MINUTES ?= 10
+T       ?= gguf
+JOBS    ?= $(shell nproc)
+BUILT   := build/$(PRESET)
+MIXT    := $(BUILT)/apps/mixt
+FUZZED  ?= build/fuzz-found
+
+.DEFAULT_GOAL := help
+.PHONY: help deps run build check tidy bench fuzz install deb clean format \
+        asan-check ubsan-check tsan-check hostile-check debug-check
+
+help:   ## this screen
+	@echo 'Mixt: run sparse mixture-of-experts language models.  First try: make run'
+	@echo
+	@sed -n 's/^\([a-z-]*\): .*## *\(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+	@echo
+	@echo '  PRESET=release|debug|asan|ubsan|tsan|hostile   JOBS=$(JOBS)   PREFIX=$(PREFIX)'
+	@echo '  MIXT_TEST_DATA=FOLDER   where tests find real weights and tokenizers (../shared/data)'
+
+deps:   ## install the Debian packages that building and testing need
+	@tools/deps build test
+
+run:    ## build, make a tiny model with random weights, and let it speak
+	@tools/deps build
+	@test -f $(BUILT)/build.ninja || cmake --preset $(PRESET) -DMIXT_TESTS=OFF
+	@cmake --build --preset $(PRESET) --parallel $(JOBS) --target mixt
+	@test -f build/tiny.gguf || $(MIXT) synth --like tiny --seed 1 -o build/tiny.gguf
+	@echo
+	@echo 'build/tiny.gguf is a Mixtral in the small whose weights are random: what follows is nonsense,'
+	@echo 'made by the same code that runs a real model ($(MIXT) run MODEL "Once upon a time").'
+	@echo
+	$(MIXT) run build/tiny.gguf "Once upon a time" -n 64 --experts
+
+build:  ## build everything, tests included
+	@tools/deps build test
+	@cmake --preset $(PRESET) -DMIXT_TESTS=ON
+	@cmake --build --preset $(PRESET) --parallel $(JOBS)
+
+check: build    ## run every test
+	@test -d "$${MIXT_TEST_DATA:-../shared/data}" || \
+	    echo 'No folder $${MIXT_TEST_DATA:-../shared/data}: tests that want real weights or tokenizers skip.'
+	@ctest --preset $(PRESET) --parallel $(JOBS)
+
+debug-check: ; @$(MAKE) check PRESET=debug
+asan-check: ; @$(MAKE) check PRESET=asan        ## the same under AddressSanitizer and LeakSanitizer
+ubsan-check: ; @$(MAKE) check PRESET=ubsan      ## ... UndefinedBehaviorSanitizer
+tsan-check: ; @$(MAKE) check PRESET=tsan        ## ... ThreadSanitizer
+hostile-check: ; @$(MAKE) check PRESET=hostile  ## ... with tiny pages, caches and reads, memory poisoned
+
+tidy:   ## layers, exported symbols, clang's opinion
+	@tools/deps build test tidy
+	@cmake --preset $(PRESET) -DMIXT_TESTS=ON
+	@cmake --build --preset $(PRESET) --parallel $(JOBS)
+	@tools/tidy $(BUILT)
+
+fuzz:   ## fuzz one parser: make fuzz T=gguf MINUTES=10 (what it finds goes to build/fuzz-found/)
+	@tools/deps build test fuzz
+	@cmake --preset fuzz >/dev/null
+	@cmake --build --preset fuzz --parallel $(JOBS) --target fuzz_$(T)
+	@tools/fuzz build/fuzz/tests/fuzz/fuzz_$(T) tests/fuzz/corpus/$(T) $(FUZZED)/$(T) $(MINUTES)
+
+bench:  ## measure this machine
+	@tools/deps build
+	@cmake --preset release >/dev/null && cmake --build --preset release --parallel $(JOBS) --target mixt
+	@bench/run build/release
+
+install:    ## install the program, the library and their pages under PREFIX
+	@tools/deps build
+	@test -f $(BUILT)/build.ninja || cmake --preset $(PRESET) -DMIXT_TESTS=OFF
+	@cmake --build --preset $(PRESET) --parallel $(JOBS)
+	@cmake --install $(BUILT) --prefix $(PREFIX)
+
+deb:    ## a Debian package in build/
+	@tools/deps build deb
+	@cmake -S . -B build/deb -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=/usr -DMIXT_TESTS=OFF
+	@cmake --build build/deb --parallel $(JOBS)
+	@cd build && cpack --config deb/CPackConfig.cmake
+
+format: ## lay out the files you name: make format FILES="src/base/map.c"
+	@test -n "$(FILES)" || { echo 'make format: expected FILES="...", found none (tables laid out by hand stay)'; exit 64; }
+	clang-format -i $(FILES)
+
+clean:  ## remove build/
+	rm -rf build
