@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/slots.h"
+
+static Status slot_part(Device *device, const Extent *e, Tensor *out, Error *error)
+{
+    const Status status = device->ops->alloc(device, e->format, e->rows, e->cols, out);
+    if (status != OK && error) *error = device->error;
+    return status;
+}
+
+Status slot_new(Device *device, const ExpertExtents *like, Slot *out, Error *error)
+{
+    *out = (Slot){ 0 };
+    Status status = slot_part(device, &like->gate, &out->gate, error);
+    if (status == OK) status = slot_part(device, &like->up, &out->up, error);
+    if (status == OK) status = slot_part(device, &like->down, &out->down, error);
+    if (status != OK) slot_free(device, out);
+    return status;
+}
+
+void slot_free(Device *device, Slot *slot)
+{
+    device->ops->free(device, &slot->gate);
+    device->ops->free(device, &slot->up);
+    device->ops->free(device, &slot->down);
+    *slot = (Slot){ 0 };
+}
+
+Status slot_fill(Device *device, const ExpertExtents *from, Slot *slot, Error *error)
+{
+    TRY(extent_load(device, &from->gate, &slot->gate, error));
+    TRY(extent_load(device, &from->up, &slot->up, error));
+    return extent_load(device, &from->down, &slot->down, error);
+}
