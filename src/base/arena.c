@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * base/arena.c - chunks in a list; the newest hands out its bytes from the front. */
 #include "base/arena.h"
 
 #include <stdint.h>
@@ -29,11 +30,15 @@ void *arena_new(Arena *arena, size_t n, size_t each)
     if (__builtin_mul_overflow(n, each, &bytes) || bytes > SIZE_MAX / 2) return NULL;
     bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
     ArenaChunk *chunk = arena->newest;
-    if (!chunk || chunk->room - chunk->used < bytes) {
-        chunk = chunk_new(arena->newest, bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES);
-        if (!chunk) return NULL;
-        arena->newest = chunk;
+    if (chunk && bytes > CHUNK_BYTES) {         /* a chunk of its own, behind the one in use */
+        ArenaChunk *own = chunk_new(chunk->older, bytes);
+        if (own) chunk->older = own;
+        chunk = own;
+    } else if (!chunk || chunk->room - chunk->used < bytes) {
+        chunk = chunk_new(chunk, bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES);
+        if (chunk) arena->newest = chunk;
     }
+    if (!chunk) return NULL;
     void *here = chunk->bytes + chunk->used;
     chunk->used += bytes;
     return memset(here, 0, bytes);

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * base/buffer.c - doubling, and one bit that remembers that it once could not. */
 #include "base/buffer.h"
 #include "base/utf8.h"
 
@@ -8,17 +9,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool give_up(Buffer *b)
+{
+    b->failed = true;
+    return false;
+}
+
 /* Room for n_bytes more and a NUL. */
 static bool reserve(Buffer *b, size_t n_bytes)
 {
     if (b->failed) return false;
-    if (n_bytes >= SIZE_MAX / 2 - b->n_bytes) return b->failed = true, false;
+    if (n_bytes >= SIZE_MAX / 2 - b->n_bytes) return give_up(b);
     const size_t needed = b->n_bytes + n_bytes + 1;
     if (needed <= b->room) return true;
     size_t room = b->room ? b->room : 64;
     while (room < needed) room *= 2;
     char *data = realloc(b->data, room);
-    if (!data) return b->failed = true, false;
+    if (!data) return give_up(b);
     b->data = data;
     b->room = room;
     return true;
@@ -49,7 +56,8 @@ void buffer_format(Buffer *b, const char *format, ...)
     va_copy(again, args);
     const int n = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    if (n >= 0 && reserve(b, (size_t)n)) {
+    if (n < 0) give_up(b);              /* more than INT_MAX bytes */
+    else if (reserve(b, (size_t)n)) {
         vsnprintf(b->data + b->n_bytes, (size_t)n + 1, format, again);
         b->n_bytes += (size_t)n;
     }

@@ -35,7 +35,8 @@ typedef struct Cursor {
 
 static inline Cursor cursor_over(const void *bytes, size_t n_bytes)
 {
-    return (Cursor){ .at = bytes, .end = (const uint8_t *)bytes + n_bytes };
+    const uint8_t *at = bytes;
+    return (Cursor){ .at = at, .end = at ? at + n_bytes : at };     /* C knows no NULL + 0 */
 }
 
 static inline size_t cursor_left(const Cursor *c)

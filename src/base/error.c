@@ -7,6 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* C0 and C1 controls, line separators, and the marks that turn the direction of writing around. */
+static bool moves_things(uint32_t point)
+{
+    return point < 0x20 || (point >= 0x7f && point < 0xa0) || (point >= 0x2028 && point <= 0x202e) ||
+           (point >= 0x2066 && point <= 0x2069);
+}
+
 /* A sentence often quotes a name from an untrusted file: nothing in it may move a cursor, end
  * a line or break a terminal. */
 static void make_printable(char *text)
@@ -18,7 +25,7 @@ static void make_printable(char *text)
         if (step == 0) {
             text[i++] = '?';
         } else {
-            if (point < 0x20 || (point >= 0x7f && point < 0xa0)) memset(text + i, '?', step);
+            if (moves_things(point)) memset(text + i, '?', step);
             i += step;
         }
     }
@@ -27,13 +34,14 @@ static void make_printable(char *text)
 Status fail(Error *error, Status code, const char *format, ...)
 {
     if (!error) return code;
-    error->code = code;
+    Error made = { .code = code };      /* apart, because an argument may be error->text itself */
     va_list args;
     va_start(args, format);
-    const int n = vsnprintf(error->text, sizeof error->text, format, args);
+    const int n = vsnprintf(made.text, sizeof made.text, format, args);
     va_end(args);
-    if (n < 0) snprintf(error->text, sizeof error->text, "error %d", (int)code);
-    make_printable(error->text);
+    if (n < 0) snprintf(made.text, sizeof made.text, "error %d", (int)code);
+    make_printable(made.text);
+    *error = made;
     return code;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -111,8 +112,9 @@ Status file_slurp(const char *path, int64_t max_bytes, char **out, size_t *n_byt
 
 /* ---- writing ---- */
 
-static Status writer_fail(const Writer *w, const char *what, int why, Error *error)
+static Status writer_fail(Writer *w, const char *what, int why, Error *error)
 {
+    w->failed = true;
     return fail(error, IO_FAILED, "%s: cannot %s: %s", w->path, what, strerror(why));
 }
 
@@ -126,44 +128,67 @@ static Status refuse_inputs(const char *path, const char *const *inputs, Error *
     return OK;
 }
 
-/* "dir/.name.XXXXXX.part" beside "dir/name": rename works only inside one file system. */
+/* "dir/.name.XXXXXXXX.part" beside "dir/name": rename works only inside one file system.  A long
+ * name is cut, for the file system bounds the whole. */
 static char *temporary_beside(const char *path)
 {
     const char *slash = strrchr(path, '/');
     const int n_folder = slash ? (int)(slash - path + 1) : 0;
+    uint32_t salt;
+    if (getrandom(&salt, sizeof salt, GRND_NONBLOCK) != (ssize_t)sizeof salt) salt = (uint32_t)getpid();
     char *name = NULL;
-    return asprintf(&name, "%.*s.%s.XXXXXX.part", n_folder, path, path + n_folder) < 0 ? NULL : name;
+    return asprintf(&name, "%.*s.%.200s.%08x.part", n_folder, path, path + n_folder, salt) < 0 ? NULL : name;
+}
+
+/* Where the bytes really go: through a link, if `path` is one. */
+static char *destination(const char *path)
+{
+    struct stat info;
+    if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode)) {
+        char *real = realpath(path, NULL);
+        if (real || errno == ENOMEM) return real;       /* a broken link is replaced */
+    }
+    return strdup(path);
+}
+
+/* Not mkstemp: its files are private, and asking for the umask disturbs other threads. */
+static Status create(Writer *w, const struct stat *replaced, Error *error)
+{
+    const int why = fault(IO_OPEN, NULL);
+    w->fd = why ? -1 : open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (w->fd < 0) {
+        const int code = why ? why : errno;
+        free(w->temporary);             /* it was never made: abandon must not unlink its name */
+        w->temporary = NULL;
+        return writer_fail(w, "create", code, error);
+    }
+    if (replaced && fchmod(w->fd, replaced->st_mode & 0777))
+        return writer_fail(w, "set the permissions", errno, error);
+    return OK;
 }
 
 Status writer_open(const char *path, const char *const *inputs, Writer *out, Error *error)
 {
     *out = (Writer){ .fd = -1 };
     struct stat there;
-    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+    const bool replaces = stat(path, &there) == 0;
+    if (replaces && !S_ISREG(there.st_mode))
         return fail(error, BAD_ARGUMENT, "%s: output exists and is not a regular file", path);
     TRY(refuse_inputs(path, inputs, error));
 
-    out->path = strdup(path);
-    out->temporary = temporary_beside(path);
+    out->path = destination(path);
+    out->temporary = out->path ? temporary_beside(out->path) : NULL;
     out->buffer = malloc(WRITER_BUFFER_BYTES);
-    if (!out->path || !out->temporary || !out->buffer) {
-        writer_abandon(out);
-        return fail_memory(error, path);
-    }
-    const int why = fault(IO_OPEN, NULL);
-    out->fd = why ? -1 : mkostemps(out->temporary, 5, O_CLOEXEC);
-    if (out->fd < 0) {
-        const int code = why ? why : errno;
-        const Status status = fail(error, IO_FAILED, "%s: cannot create: %s", path, strerror(code));
-        free(out->temporary);           /* it was never made: abandon must not unlink its name */
+    Status status = OK;
+    if (!out->temporary || !out->buffer) {
+        free(out->temporary);
         out->temporary = NULL;
-        writer_abandon(out);
-        return status;
+        status = fail_memory(error, path);
+    } else {
+        status = create(out, replaces ? &there : NULL, error);
     }
-    const mode_t mask = umask(0);
-    umask(mask);
-    if (fchmod(out->fd, 0666 & ~mask)) { /* a private file is still a right one */ }
-    return OK;
+    if (status != OK) writer_abandon(out);
+    return status;
 }
 
 static Status put(Writer *w, const char *at, size_t n_bytes, Error *error)
@@ -209,7 +234,7 @@ Status writer_pad(Writer *w, int64_t alignment, Error *error)
     return OK;
 }
 
-static Status sync_folder_of(const Writer *w, Error *error)
+static Status sync_folder_of(Writer *w, Error *error)
 {
     char *copy = strdup(w->path);
     if (!copy) return fail_memory(error, w->path);
@@ -225,6 +250,7 @@ static Status sync_folder_of(const Writer *w, Error *error)
 
 static Status commit(Writer *w, Error *error)
 {
+    if (w->failed) return fail(error, IO_FAILED, "%s: not written, because an earlier write failed", w->path);
     TRY(writer_flush(w, error));
     int why = fault(IO_SYNC, NULL);
     if (why || fdatasync(w->fd)) return writer_fail(w, "sync", why ? why : errno, error);

@@ -26,7 +26,8 @@ Status file_slurp(const char *path, int64_t max_bytes, char **out, size_t *n_byt
 /* ---- writing: the old file or the new one, never half of one ----
  *
  * A temporary in the same folder, fdatasync, rename, fsync of the folder.  A killed process leaves
- * at most a `.NAME.XXXXXX.part` behind.  Writing over one of `inputs`, also through a link, is refused. */
+ * at most a `.NAME.XXXXXXXX.part` behind.  Writing over one of `inputs`, also through a link, is
+ * refused; a link to another file is followed.  A file that is replaced passes on its permissions. */
 
 typedef struct Writer {
     int     fd;
@@ -34,6 +35,7 @@ typedef struct Writer {
     char   *path, *temporary;
     char   *buffer;             /* [WRITER_BUFFER_BYTES]                                   */
     size_t  n_buffered;
+    bool    failed;             /* a call failed: commit refuses from then on              */
 } Writer;
 
 enum { WRITER_BUFFER_BYTES = 1 << 20 };

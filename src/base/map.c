@@ -2,18 +2,16 @@
  * base/map.c - open addressing, at most half full, linear probing. */
 #include "base/map.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
-static uint64_t seed;
-static pthread_once_t seeded = PTHREAD_ONCE_INIT;
-
-static void seed_once(void)
+static uint64_t seed_new(void)
 {
-    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed) seed = (uint64_t)time(NULL);
+    uint64_t seed;
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) == (ssize_t)sizeof seed) return seed;
+    return (uint64_t)time(NULL) ^ (uintptr_t)&seed;     /* early at boot: better than none */
 }
 
 /* A 64-by-64-bit multiply whose halves are folded; each step mixes 8 key bytes. */
@@ -23,9 +21,8 @@ static uint64_t fold(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static uint32_t hash_of(const char *key, size_t n)
+static uint32_t hash_of(const char *key, size_t n, uint64_t seed)
 {
-    pthread_once(&seeded, seed_once);
     uint64_t h = seed ^ (n * 0x9e3779b97f4a7c15u);
     while (n) {
         uint64_t word = 0;
@@ -50,7 +47,8 @@ static MapEntry *seat(const Map *map, const char *key, size_t n_bytes, uint32_t 
 
 static bool grow(Map *map)
 {
-    Map bigger = { .room = map->room ? map->room * 2 : 64, .n = map->n };
+    Map bigger = { .room = 64, .seed = seed_new() };
+    if (map->room) bigger = (Map){ .room = map->room * 2, .n = map->n, .seed = map->seed };
     bigger.entries = calloc(bigger.room, sizeof *bigger.entries);
     if (!bigger.entries) return false;
     for (size_t i = 0; i < map->room; i++) {
@@ -66,7 +64,8 @@ bool map_put(Map *map, const char *key, size_t n_bytes, int64_t value, bool *exi
 {
     if (n_bytes > UINT32_MAX) return false;
     if (map->n * 2 >= map->room && !grow(map)) return false;
-    const uint32_t hash = hash_of(key, n_bytes);
+    if (!key) key = "";                 /* NULL marks a free entry; no bytes are no bytes */
+    const uint32_t hash = hash_of(key, n_bytes, map->seed);
     MapEntry *e = seat(map, key, n_bytes, hash);
     if (existed) *existed = e->key != NULL;
     if (e->key) return true;
@@ -78,7 +77,7 @@ bool map_put(Map *map, const char *key, size_t n_bytes, int64_t value, bool *exi
 int64_t map_get(const Map *map, const char *key, size_t n_bytes, int64_t otherwise)
 {
     if (map->room == 0 || n_bytes > UINT32_MAX) return otherwise;
-    const MapEntry *e = seat(map, key, n_bytes, hash_of(key, n_bytes));
+    const MapEntry *e = seat(map, key, n_bytes, hash_of(key, n_bytes, map->seed));
     return e->key ? e->value : otherwise;
 }
 

@@ -4,8 +4,10 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 typedef struct Worker { Pool *pool; int index; pthread_t thread; } Worker;
 
@@ -51,6 +53,17 @@ static void *work(void *arg)
     return NULL;
 }
 
+/* A pool thread takes no signals: they are for the threads of the program that uses us. */
+static int start(Worker *worker)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int failed = pthread_create(&worker->thread, NULL, work, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
 Status pool_new(int n_threads, Pool **out, Error *error)
 {
     *out = NULL;
@@ -69,7 +82,7 @@ Status pool_new(int n_threads, Pool **out, Error *error)
     pthread_cond_init(&p->end, NULL);
     for (int i = 1; i < n_threads; i++) {
         p->workers[i] = (Worker){ .pool = p, .index = i };
-        if (pthread_create(&p->workers[i].thread, NULL, work, &p->workers[i])) {
+        if (start(&p->workers[i])) {
             pool_free(p);
             return fail(error, NO_MEMORY, "thread %d of %d could not be started", i + 1, n_threads);
         }
@@ -124,8 +137,8 @@ void pool_run(Pool *p, PoolTask task, void *arg, int64_t n_tasks)
 
 int pool_cores(void)
 {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set)) return 1;
-    const int n = CPU_COUNT(&set);
-    return n < 1 ? 1 : n > POOL_THREADS_MAX ? POOL_THREADS_MAX : n;
+    cpu_set_t set;      /* 1024 of them; a larger machine makes the call fail */
+    const int found = sched_getaffinity(0, sizeof set, &set) == 0;
+    const long n = found ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > POOL_THREADS_MAX ? POOL_THREADS_MAX : (int)n;
 }

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * base/utf8.c - table 3-7 of the Unicode standard (15.0), as code. */
 #include "base/utf8.h"
 
 /* Length a first byte announces; 0 for a continuation byte or one that never occurs. */
@@ -11,7 +12,7 @@ static size_t announced(uint8_t first)
     return 0;
 }
 
-/* The second byte decides what is overlong, a surrogate or too large (Unicode 15, table 3-7). */
+/* The second byte decides what is overlong, a surrogate or too large. */
 static bool second_allowed(uint8_t first, uint8_t second)
 {
     switch (first) {
