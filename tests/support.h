@@ -3,6 +3,7 @@
 #ifndef TESTS_SUPPORT_H
 #define TESTS_SUPPORT_H
 
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,16 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+/* cmocka's fail() is a macro; ours, in base.h, is a function.  fail_msg() stays and says more. */
+#undef fail
+#undef fail_msg
+#define fail_msg(...)                                                                              \
+    do {                                                                                           \
+        print_error("ERROR: " __VA_ARGS__);                                                        \
+        print_error("\n");                                                                         \
+        _fail(__FILE__, __LINE__);                                                                 \
+    } while (0)
 
 /* "$MIXT_TEST_DATA/<name>" when that exists, else NULL after one line that says so: the test then
  * calls skip().  Static memory, four calls deep. */
@@ -33,16 +44,31 @@ static inline const char *test_data(const char *name)
     return NULL;
 }
 
-/* A new folder under $TMPDIR, for this process. */
+static char  test_scratch_path[256];
+static pid_t test_scratch_owner;
+
+static inline int test_remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
+{
+    (void)info, (void)kind, (void)where;
+    return remove(path);
+}
+
+static inline void test_remove_scratch(void)
+{
+    if (getpid() == test_scratch_owner) nftw(test_scratch_path, test_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* A new folder under $TMPDIR, for this process; gone when it exits. */
 static inline const char *test_scratch(void)
 {
-    static char path[256];
-    if (!path[0]) {
+    if (!test_scratch_path[0]) {
         const char *tmp = getenv("TMPDIR");
-        snprintf(path, sizeof path, "%s/mixt-test-XXXXXX", tmp ? tmp : "/tmp");
-        if (!mkdtemp(path)) abort();
+        snprintf(test_scratch_path, sizeof test_scratch_path, "%s/mixt-test-XXXXXX", tmp ? tmp : "/tmp");
+        if (!mkdtemp(test_scratch_path)) abort();
+        test_scratch_owner = getpid();
+        atexit(test_remove_scratch);
     }
-    return path;
+    return test_scratch_path;
 }
 
 #endif

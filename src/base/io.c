@@ -170,6 +170,7 @@ static Status create(Writer *w, const struct stat *replaced, Error *error)
 Status writer_open(const char *path, const char *const *inputs, Writer *out, Error *error)
 {
     *out = (Writer){ .fd = -1 };
+    if (!*path) return fail(error, BAD_ARGUMENT, "output: expected a file name, found an empty one");
     struct stat there;
     const bool replaces = stat(path, &there) == 0;
     if (replaces && !S_ISREG(there.st_mode))

@@ -64,7 +64,7 @@ bool map_put(Map *map, const char *key, size_t n_bytes, int64_t value, bool *exi
 {
     if (n_bytes > UINT32_MAX) return false;
     if (map->n * 2 >= map->room && !grow(map)) return false;
-    if (!key) key = "";                 /* NULL marks a free entry; no bytes are no bytes */
+    if (!key) key = "";                 /* NULL marks a free entry */
     const uint32_t hash = hash_of(key, n_bytes, map->seed);
     MapEntry *e = seat(map, key, n_bytes, hash);
     if (existed) *existed = e->key != NULL;
@@ -77,6 +77,7 @@ bool map_put(Map *map, const char *key, size_t n_bytes, int64_t value, bool *exi
 int64_t map_get(const Map *map, const char *key, size_t n_bytes, int64_t otherwise)
 {
     if (map->room == 0 || n_bytes > UINT32_MAX) return otherwise;
+    if (!key) key = "";
     const MapEntry *e = seat(map, key, n_bytes, hash_of(key, n_bytes, map->seed));
     return e->key ? e->value : otherwise;
 }
