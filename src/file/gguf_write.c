@@ -67,8 +67,15 @@ Status gguf_create(const char *path, const char *const *inputs, GgufWriter **out
 
 /* ---- settings ---- */
 
-static void put_u32(Buffer *b, uint32_t value) { buffer_append(b, &value, sizeof value); }
-static void put_u64(Buffer *b, uint64_t value) { buffer_append(b, &value, sizeof value); }
+static void put_u32(Buffer *b, uint32_t value)
+{
+    buffer_append(b, &value, sizeof value);
+}
+
+static void put_u64(Buffer *b, uint64_t value)
+{
+    buffer_append(b, &value, sizeof value);
+}
 
 static void put_text(Buffer *b, const char *bytes, size_t n_bytes)
 {
@@ -198,7 +205,7 @@ static bool grow_tensors(GgufWriter *w)
 Status gguf_declare(GgufWriter *w, const char *name, Format format, int n_dims, const int64_t *dims, Error *error)
 {
     const char *kept;
-    int64_t bytes, padded;
+    int64_t bytes = 0, padded;
     TRY(take_name(w, &w->names, "tensor", name, w->n_tensors, &kept, error));
     if (strlen(name) > TENSOR_NAME_MAX)
         return fail(error, BAD_ARGUMENT, "%s: tensor '%s': expected a name of at most %d bytes", w->path, name,
