@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * model/forward.c - one step of the network: T tokens in, R rows of logits out.
+ *
+ * Read this file first.  x is the residual stream; each block reads a normed copy of it, h, and its answer, y,
+ * is added back.  T tokens, R rows wanted, D width, H query numbers, K key numbers, V vocabulary.
+ * Source: Jiang et al. 2024, "Mixtral of Experts", arXiv 2401.04088, section 2. */
+#include "model/model.h"
+
+/* Work space is made for the largest step; this step uses its first T rows. */
+static void set_rows(Work *w, int64_t n_tokens, int64_t n_used, int64_t n_wanted)
+{
+    Tensor *of_tokens[] = { &w->x, &w->h, &w->y, &w->q, &w->heads, &w->k, &w->v, &w->scores };
+    for (int i = 0; i < ARRAY_LEN(of_tokens); i++) of_tokens[i]->rows = n_tokens;
+    w->parts.rows = n_tokens * n_used;
+    w->last.rows = w->logits.rows = n_wanted;
+}
+
+static Status forward(Model *m, const Step *step, Work *w, Error *error)
+{
+    Device *d = m->device;
+    const DeviceOps *op = d->ops;
+
+    TRY(op->embed(d, &w->x, &m->embed, step->tokens, step->n_tokens));      /* x [T][D]      */
+
+    for (int layer = 0; layer < m->sizes.n_layers; layer++) {
+        TRY(op->norm(d, &w->h, &w->x, &m->layers[layer].attn_norm));        /* h [T][D]      */
+        TRY(attention(m, layer, step, w, error));                           /* y [T][D]      */
+        TRY(op->add(d, &w->x, &w->y));
+
+        TRY(op->norm(d, &w->h, &w->x, &m->layers[layer].ffn_norm));
+        TRY(moe(m, layer, step, w, error));
+        TRY(op->add(d, &w->x, &w->y));
+    }
+    if (step->n_wanted == 0) return op->wait(d);
+
+    TRY(op->pick(d, &w->last, &w->x, step->wanted, step->n_wanted));        /* last [R][D]   */
+    TRY(op->norm(d, &w->last, &w->last, &m->out_norm));
+    TRY(op->project(d, (Tensor *[]){ &w->logits }, &w->last, (const Tensor *[]){ &m->out }, 1));
+    return op->wait(d);                                                     /* logits [R][V] */
+}
+
+Status model_forward(Model *m, const Step *step, Work *w, Error *error)
+{
+    m->device->error = (Error){ 0 };
+    set_rows(w, step->n_tokens, m->sizes.n_used, step->n_wanted);
+    const Status status = forward(m, step, w, error);
+    if (status != OK && m->device->error.code == status && error) *error = m->device->error;
+    return status;
+}
+
+/* Attention where several query heads share one key head.
+ * Source: Ainslie et al. 2023, "GQA", arXiv 2305.13245. */
+Status attention(Model *m, int layer, const Step *step, Work *w, Error *error)
+{
+    (void)error;
+    Device *d = m->device;
+    const DeviceOps *op = d->ops;
+    const Layer *l = &m->layers[layer];
+    const KvView seen = kv_view(&m->sizes, layer, step);
+
+    TRY(op->project(d, (Tensor *[]){ &w->q, &w->k, &w->v }, &w->h,          /* q [T][H], k, v [T][K] */
+                    (const Tensor *[]){ &l->wq, &l->wk, &l->wv }, 3));
+    TRY(op->rope(d, &w->q, step->positions, &m->rope));
+    TRY(op->rope(d, &w->k, step->positions, &m->rope));
+    TRY(op->kv_write(d, &seen, &w->k, &w->v));
+    TRY(op->attend(d, &w->heads, &w->q, &seen));                            /* heads [T][H]  */
+    return op->project(d, (Tensor *[]){ &w->y }, &w->heads, (const Tensor *[]){ &l->wo }, 1);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * model/kv.c - key/value memory: pages of PAGE_TOKENS positions, each for every layer.
+ *
+ *   page [L*2*P][K]:   layer 0 keys, layer 0 values, layer 1 keys, ...  P rows each */
+#include "model/model.h"
+
+static int64_t page_rows(const Sizes *s)
+{
+    return s->n_layers * 2 * PAGE_TOKENS;
+}
+
+Status kv_page_new(Device *device, const Sizes *s, Format format, Tensor *out, Error *error)
+{
+    const Status status = device->ops->alloc(device, format, page_rows(s), s->n_kv_heads * s->head_size, out);
+    if (status != OK && error) *error = device->error;
+    return status;
+}
+
+int64_t kv_page_bytes(const Sizes *s, Format format)
+{
+    return page_rows(s) * format_row_bytes(format, s->n_kv_heads * s->head_size);
+}
+
+KvView kv_view(const Sizes *s, int layer, const Step *step)
+{
+    return (KvView){
+        .pages = step->pages, .positions = step->positions,
+        .k_row = (int64_t)layer * 2 * PAGE_TOKENS, .v_row = ((int64_t)layer * 2 + 1) * PAGE_TOKENS,
+        .page_tokens = PAGE_TOKENS, .head_size = (int)s->head_size, .window = (int)s->window,
+    };
+}

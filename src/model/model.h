@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * model/model.h - a network bound to weights, ready to step.  Read forward.c first. */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include "arch/arch.h"
+#include "store/store.h"
+
+typedef struct Layer {
+    Norm   attn_norm, ffn_norm;
+    Tensor wq, wk, wv, wo;      /* [H][D] [K][D] [K][D] [D][H]                             */
+    Tensor router;              /* [E][D]; rows == 0 in a dense layer                      */
+} Layer;
+
+typedef struct Model {
+    Sizes          sizes;
+    Router         router;      /* how the family weighs                                   */
+    Rope           rope;
+    Device        *device;      /* of everything that is not an expert; borrowed           */
+    Store         *store;       /* of the experts                                          */
+    ExpertExtents *extents;     /* [L*E] where they lie on disk                            */
+    Tensor         embed, out;  /* [V][D]; the same tensor when tied                       */
+    bool           tied;
+    Norm           out_norm;
+    Layer         *layers;      /* [L]                                                     */
+    int64_t        dense_bytes; /* of all weights that are not experts                     */
+} Model;
+
+/* What the pages of key/value cache look like. */
+enum {
+#ifdef MIXT_HOSTILE
+    PAGE_TOKENS = 4             /* every boundary is crossed often                         */
+#else
+    PAGE_TOKENS = 64
+#endif
+};
+
+/* One step: T tokens of any number of sequences; logits are wanted for R of them (decision D3). */
+typedef struct Step {
+    int            n_tokens, n_wanted;
+    const int32_t *tokens;              /* [T]                                             */
+    const int32_t *positions;           /* [T] in its own sequence                         */
+    const Tensor *const *pages;         /* [T] its sequence's pages, in order of position  */
+    const int32_t *wanted;              /* [R] rows whose logits we need                   */
+    bool          *broken;              /* [T] out: this row's router met a NaN            */
+    int32_t      **experts;             /* [T] out: each [L][U], or NULL; and NULL for no row */
+    float        **weights;             /* [T] out, likewise                               */
+} Step;
+
+/* The router's answer: U experts and weights per token, and the same choice sorted by expert. */
+typedef struct Routes {
+    int32_t *experts;                   /* [T][U] by falling weight                        */
+    float   *weights;                   /* [T][U]                                          */
+    int      n_groups;                  /* experts that serve at least one row             */
+    int32_t *group_expert;              /* [n_groups]                                      */
+    int32_t *group_begin;               /* [n_groups+1] into rows and slots                */
+    int32_t *rows, *slots;              /* [T*U] row read and slot written, by group       */
+} Routes;
+
+/* Scratch of one step; allocated once, for the largest T. */
+typedef struct Work {
+    Arena      arena;
+    Device    *device;
+    Tensor     x, h, y;                 /* [T][D] residual stream, normed input, block output */
+    Tensor     q, heads;                /* [T][H]                                          */
+    Tensor     k, v;                    /* [T][K]                                          */
+    Tensor     scores;                  /* [T][E]                                          */
+    Tensor     parts;                   /* [T*U][D] answers of the chosen experts, not yet mixed */
+    Tensor     last, logits;            /* [T][D], [T][V]; the first R rows                */
+    float     *host_scores;             /* [T][E]                                          */
+    Routes     routes;
+    ExpertJob *jobs;                    /* [E]                                             */
+    Pin       *pins;                    /* [E]                                             */
+    ExpertId  *ids;                     /* [E]                                             */
+    int64_t    bytes;
+} Work;
+
+typedef struct ModelPlan {
+    int      n_slots;                   /* 0: all experts in memory                        */
+    int64_t  max_tokens;                /* T                                               */
+    int64_t  n_context;                 /* C                                               */
+} ModelPlan;
+
+/* Loads every weight that is not an expert, opens the store.  The catalog's files must stay open. */
+Status model_bind(const Arch *arch, const Catalog *catalog, const Sizes *sizes, Device *device, const ModelPlan *plan,
+                  StoreProgress *progress, Model **out, Error *error);
+void   model_free(Model *model);
+/* Sums over the table, before anything is loaded. */
+typedef struct ModelBytes { int64_t dense, experts, largest_expert; } ModelBytes;
+Status model_bytes(const Arch *arch, const Catalog *catalog, const Sizes *sizes, ModelBytes *out, Error *error);
+
+Status work_new(const Model *model, int64_t max_tokens, Work *out, Error *error);
+void   work_free(Work *work);
+int64_t work_bytes(const Sizes *sizes, int64_t max_tokens);
+
+/* tokens -> w->logits, first R rows. */
+Status model_forward(Model *m, const Step *step, Work *w, Error *error);
+Status attention(Model *m, int layer, const Step *step, Work *w, Error *error);
+Status moe(Model *m, int layer, const Step *step, Work *w, Error *error);
+Status route(Model *m, int layer, const Step *step, Work *w, Error *error);
+/* Chooses n_used of scores[n_experts]; false when one is NaN (then the choice is 0, 1, .. with weight 0). */
+bool   choose_experts(const float *scores, int n_experts, int n_used, const Router *router, int32_t *experts, float *weights);
+
+/* ---- key/value pages: one holds PAGE_TOKENS positions of one sequence, for every layer ---- */
+
+Status  kv_page_new(Device *device, const Sizes *sizes, Format format, Tensor *out, Error *error);
+int64_t kv_page_bytes(const Sizes *sizes, Format format);
+KvView  kv_view(const Sizes *sizes, int layer, const Step *step);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * model/moe.c - the sparse half of a layer: choose experts, fetch them, use them, mix.
+ *
+ *   y[t] = sum over j < U of weight[t][j] * expert[t][j](h[t])
+ *
+ * A dense layer is a layer whose only expert every token chooses with weight 1: route() knows the
+ * difference, nothing below it.  Every expert is visited once per step, for all its rows, in waves of as many as the store
+ * can hold.  Answers are mixed in slot order, so the bits of y do not depend on what was in memory. */
+#include "model/model.h"
+
+/* Experts [begin, end) of this layer's groups: pinned, used together, let go. */
+static Status wave(Model *m, int begin, int end, Work *w, Error *error)
+{
+    const Routes *r = &w->routes;
+    Store *store = m->store;
+    Status status = OK;
+    int n_pinned = 0;
+
+    for (int g = begin; g < end && status == OK; g++) {
+        status = store->ops->pin(store, w->ids[g], &w->pins[g], error);     /* may wait      */
+        n_pinned += status == OK;
+        w->jobs[g] = (ExpertJob){
+            .expert = w->pins[g].weights,
+            .rows = r->rows + r->group_begin[g], .slots = r->slots + r->group_begin[g],
+            .n = r->group_begin[g + 1] - r->group_begin[g],
+        };
+    }
+    if (status == OK) status = m->device->ops->experts(m->device, &w->parts, &w->h, w->jobs + begin, end - begin);
+    for (int g = begin; g < begin + n_pinned; g++) store->ops->unpin(store, &w->pins[g]);
+    return status;
+}
+
+/* Experts in memory first, so that a store with few slots uses what it has before it gives it up. */
+static void resident_first(Model *m, int layer, Work *w, int n_groups)
+{
+    Routes *r = &w->routes;
+    int n = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int g = 0; g < n_groups; g++) {
+            const ExpertId id = { (int16_t)layer, (int16_t)r->group_expert[g] };
+            if (m->store->ops->resident(m->store, id) == (pass == 0)) w->ids[n++] = id;
+        }
+}
+
+/* ids, and the groups in the same order as ids. */
+static void order_groups(Model *m, int layer, const Step *step, Work *w)
+{
+    Routes *r = &w->routes;
+    const int n_used = (int)m->sizes.n_used;
+    resident_first(m, layer, w, r->n_groups);
+    int n = 0;
+    for (int g = 0; g < r->n_groups; g++) {
+        r->group_expert[g] = w->ids[g].expert;
+        r->group_begin[g] = n;
+        for (int i = 0; i < step->n_tokens * n_used; i++)
+            if (r->experts[i] == w->ids[g].expert) {
+                r->rows[n] = i / n_used;
+                r->slots[n++] = i;
+            }
+    }
+    r->group_begin[r->n_groups] = n;
+}
+
+Status moe(Model *m, int layer, const Step *step, Work *w, Error *error)
+{
+    TRY(route(m, layer, step, w, error));                   /* who goes to whom, with what weight */
+    order_groups(m, layer, step, w);
+    m->store->ops->hint(m->store, w->ids, w->routes.n_groups);
+
+    const int n_groups = w->routes.n_groups, room = m->store->pins_max;
+    for (int begin = 0; begin < n_groups;) {
+        const int end = n_groups - begin <= room ? n_groups : begin + room;
+        TRY(wave(m, begin, end, w, error));
+        begin = end;
+    }
+    return m->device->ops->combine(m->device, &w->y, &w->parts, w->routes.weights, (int)m->sizes.n_used);
+}
