@@ -25,14 +25,15 @@ typedef struct Tensor {
     int64_t rows, cols;         /* a matrix; rows == 1 is a vector                         */
     int64_t row_bytes;          /* from one row to the next                                */
     Device *device;
-    void   *handle;             /* meaningful to the device only                           */
+    void   *handle;             /* an address in the device's memory, not always the host's */
 } Tensor;
 
-/* The first `rows` rows of a tensor, as a tensor; for work space made for the largest step. */
-static inline Tensor tensor_first(const Tensor *t, int64_t rows)
+/* Rows [first, first + rows) of a tensor, as a tensor; borrowed. */
+static inline Tensor tensor_rows(const Tensor *t, int64_t first, int64_t rows)
 {
     Tensor view = *t;
     view.rows = rows;
+    view.handle = (char *)t->handle + first * t->row_bytes;
     return view;
 }
 

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * gen/engine.h - a model at work: sessions in, logits out.
+ *
+ * An engine owns a device, a bound model and scratch.  A session is one sequence of tokens and its key/value pages.
+ * Rows of any number of sessions share a step (decision D3); each row's logits are the same bytes as if it had
+ * travelled alone (D1).  The engine locks itself; a session is used by one thread at a time. */
+#ifndef GEN_ENGINE_H
+#define GEN_ENGINE_H
+
+#include "model/model.h"
+
+typedef struct EngineOptions {
+    const char *device, *cpu_set;       /* see device_open                                 */
+    int         n_threads;
+    Format      kv;                     /* F16 or F32                                      */
+    int64_t     n_batch;                /* rows per step at most                           */
+    int64_t     n_slots;                /* experts in memory; 0: all, or as many as fit    */
+    int       (*progress)(void *user, int64_t done_bytes, int64_t total_bytes);
+    void       *progress_user;
+} EngineOptions;
+
+typedef struct EngineStats {
+    int64_t load_us, resident_bytes, n_steps, n_rows, step_us;
+    StoreStats store;
+} EngineStats;
+
+typedef struct Engine Engine;
+typedef struct Session Session;
+
+enum { BATCH_MAX = 4096, BATCH_DEFAULT = 64, CONTEXT_DEFAULT = 8192 };
+
+/* The catalog must outlive the engine.  NO_MEMORY when not even a few experts fit; the sentence has the numbers. */
+Status engine_new(const Arch *arch, const Catalog *catalog, const Sizes *sizes, const EngineOptions *options, Engine **out,
+                  Error *error);
+void   engine_free(Engine *engine);
+EngineStats engine_stats(Engine *engine);
+const Device *engine_device(const Engine *engine);
+const char   *engine_store_name(const Engine *engine);
+
+Status session_new(Engine *engine, int64_t n_context /* 0: default */, Session **out, Error *error);
+void   session_free(Session *session);
+int64_t        session_n_tokens(const Session *session);
+int64_t        session_n_context(const Session *session);
+int64_t        session_n_reused(const Session *session);
+const int32_t *session_tokens(const Session *session);
+const float   *session_logits(const Session *session);         /* [V], or NULL              */
+
+/* Hold exactly these tokens, computing only what differs. */
+Status session_sync(Session *session, const int32_t *tokens, int64_t n_tokens, Error *error);
+/* Append; all_logits is [n_tokens][V] or NULL. */
+Status session_append(Session *session, const int32_t *tokens, int64_t n_tokens, float *all_logits, Error *error);
+/* One more token for each, in shared steps.  statuses[i] may differ from the answer: see mixt.h. */
+Status engine_step(Engine *engine, Session *const *sessions, const int32_t *next, int64_t n_sessions, Status *statuses,
+                   Error *error);
+
+/* Which experts fired, per token held: [L][U]; NULL when off. */
+Status session_trace(Session *session, bool on, Error *error);
+const int32_t *session_experts(const Session *session, int64_t token);
+const float   *session_weights(const Session *session, int64_t token);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * gen/parts.h - what engine.c and session.c know of each other, and nobody else. */
+#ifndef GEN_PARTS_H
+#define GEN_PARTS_H
+
+#include "gen/engine.h"
+
+#include <pthread.h>
+
+struct Engine {
+    pthread_mutex_t lock;               /* held for a step, and to read stats              */
+    Device         *device;
+    Model          *model;
+    Work            work;
+    Format          kv;
+    int64_t         n_batch;
+    EngineStats     stats;
+    /* one step's rows, [n_batch] each */
+    Arena           arena;
+    int32_t        *tokens, *positions, *wanted, **experts;
+    const Tensor  **pages;
+    float         **weights;
+    bool           *broken;
+};
+
+struct Session {
+    Engine  *engine;
+    int64_t  n_context, n_tokens, n_reused;
+    int32_t *tokens;                    /* [n_context]                                     */
+    float   *logits;                    /* [V] after the last token                        */
+    bool     has_logits;
+    Tensor  *pages;                     /* [n_pages]                                       */
+    int64_t  n_pages;
+    int32_t *experts;                   /* [n_context][L][U], or NULL                      */
+    float   *weights;
+};
+
+/* n rows of one step, already in engine->tokens and so on; logits of the wanted ones are in engine->work.
+ * The lock is held. */
+Status engine_run(Engine *engine, int n_rows, int n_wanted, Error *error);
+/* Puts a row into the step: `token` of `session` at `position`. */
+void   engine_row(Engine *engine, int row, Session *session, int32_t token, int64_t position);
+
+#endif

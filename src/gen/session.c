@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * gen/session.c - one sequence: its tokens, its pages of keys and values, its last logits. */
+#include "gen/parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Pages are made here, all of them, so that no token allocates; a page that is never written costs
+ * address space only. */
+static Status make_pages(Session *s, Error *error)
+{
+    const int64_t n = (s->n_context + PAGE_TOKENS - 1) / PAGE_TOKENS;
+    s->pages = calloc((size_t)n, sizeof *s->pages);
+    if (!s->pages) return fail_memory(error, "the key/value cache");
+    for (; s->n_pages < n; s->n_pages++)
+        TRY(kv_page_new(s->engine->device, &s->engine->model->sizes, s->engine->kv, &s->pages[s->n_pages], error));
+    return OK;
+}
+
+Status session_new(Engine *engine, int64_t n_context, Session **out, Error *error)
+{
+    *out = NULL;
+    const Sizes *sizes = &engine->model->sizes;
+    if (n_context == 0) n_context = sizes->n_context < CONTEXT_DEFAULT ? sizes->n_context : CONTEXT_DEFAULT;
+    if (n_context < 1 || n_context > sizes->n_context)
+        return fail(error, BAD_ARGUMENT, "context: expected 1 to %lld tokens, as the model was made for, found %lld",
+                    (long long)sizes->n_context, (long long)n_context);
+    Session *s = calloc(1, sizeof *s);
+    if (!s) return fail_memory(error, "a session");
+    *s = (Session){ .engine = engine, .n_context = n_context };
+    s->tokens = calloc((size_t)n_context, sizeof *s->tokens);
+    s->logits = calloc((size_t)sizes->n_vocab, sizeof *s->logits);
+    pthread_mutex_lock(&engine->lock);
+    const Status status = s->tokens && s->logits ? make_pages(s, error) : fail_memory(error, "a session");
+    pthread_mutex_unlock(&engine->lock);
+    if (status != OK) {
+        session_free(s);
+        return status;
+    }
+    *out = s;
+    return OK;
+}
+
+void session_free(Session *s)
+{
+    if (!s) return;
+    pthread_mutex_lock(&s->engine->lock);
+    for (int64_t i = 0; i < s->n_pages; i++) s->engine->device->ops->free(s->engine->device, &s->pages[i]);
+    pthread_mutex_unlock(&s->engine->lock);
+    free(s->pages);
+    free(s->tokens);
+    free(s->logits);
+    free(s->experts);
+    free(s->weights);
+    free(s);
+}
+
+int64_t session_n_tokens(const Session *s)       { return s->n_tokens; }
+int64_t session_n_context(const Session *s)      { return s->n_context; }
+int64_t session_n_reused(const Session *s)       { return s->n_reused; }
+const int32_t *session_tokens(const Session *s)  { return s->tokens; }
+const float *session_logits(const Session *s)    { return s->has_logits ? s->logits : NULL; }
+
+/* ---- giving it tokens ---- */
+
+static Status check_tokens(const Session *s, const int32_t *tokens, int64_t n, int64_t held, Error *error)
+{
+    const int64_t n_vocab = s->engine->model->sizes.n_vocab;
+    if (n < 0 || n > s->n_context - held)
+        return fail(error, NO_ROOM, "context: %lld tokens were given, the context has room for %lld", (long long)(held + n),
+                    (long long)s->n_context);
+    for (int64_t i = 0; i < n; i++)
+        if (tokens[i] < 0 || tokens[i] >= n_vocab)
+            return fail(error, BAD_ARGUMENT, "token %lld: expected 0 to %lld, found %d", (long long)i, (long long)n_vocab - 1, (int)tokens[i]);
+    return OK;
+}
+
+/* One step of at most n_batch rows of this session.  `rows_wanted`: logits of every row, or of the last, or of none. */
+typedef enum Rows { ROWS_NONE, ROWS_LAST, ROWS_ALL } Rows;
+
+static Status append_some(Session *s, const int32_t *tokens, int n, Rows rows_wanted, float *logits, Error *error)
+{
+    Engine *e = s->engine;
+    int n_wanted = 0;
+    for (int i = 0; i < n; i++) {
+        engine_row(e, i, s, tokens[i], s->n_tokens + i);
+        if (rows_wanted == ROWS_ALL || (rows_wanted == ROWS_LAST && i == n - 1)) e->wanted[n_wanted++] = i;
+    }
+    TRY(engine_run(e, n, n_wanted, error));
+    for (int i = 0; i < n; i++)
+        if (e->broken[i]) return FAILED;                /* the router said which layer          */
+    if (n_wanted) {
+        const size_t bytes = (size_t)n_wanted * (size_t)e->work.logits.cols * sizeof *logits;
+        TRY(e->device->ops->download(e->device, logits, &e->work.logits, bytes));
+    }
+    memcpy(s->tokens + s->n_tokens, tokens, (size_t)n * sizeof *tokens);
+    s->n_tokens += n;
+    return OK;
+}
+
+Status session_append(Session *s, const int32_t *tokens, int64_t n_tokens, float *all_logits, Error *error)
+{
+    TRY(check_tokens(s, tokens, n_tokens, s->n_tokens, error));
+    const int64_t n_vocab = s->engine->model->sizes.n_vocab, n_batch = s->engine->n_batch;
+    Status status = OK;
+    if (n_tokens) s->has_logits = false;
+    for (int64_t done = 0; done < n_tokens && status == OK;) {
+        const int64_t n = n_tokens - done < n_batch ? n_tokens - done : n_batch;
+        const bool last = done + n == n_tokens;
+        pthread_mutex_lock(&s->engine->lock);           /* other sessions may step in between   */
+        status = append_some(s, tokens + done, (int)n, all_logits ? ROWS_ALL : last ? ROWS_LAST : ROWS_NONE,
+                             all_logits ? all_logits + done * n_vocab : s->logits, error);
+        pthread_mutex_unlock(&s->engine->lock);
+        done += n;
+    }
+    if (status != OK || n_tokens == 0) return status;
+    if (all_logits) memcpy(s->logits, all_logits + (n_tokens - 1) * n_vocab, (size_t)n_vocab * sizeof *s->logits);
+    s->has_logits = true;
+    return OK;
+}
+
+Status session_sync(Session *s, const int32_t *tokens, int64_t n_tokens, Error *error)
+{
+    TRY(check_tokens(s, tokens, n_tokens, 0, error));
+    int64_t same = 0;
+    while (same < n_tokens && same < s->n_tokens && tokens[same] == s->tokens[same]) same++;
+    if (same == n_tokens && same == s->n_tokens && (s->has_logits || n_tokens == 0)) {
+        s->n_reused = same;
+        return OK;
+    }
+    /* Logits are kept for the last token only: a prefix that ends the wish is computed again from its last token. */
+    if (same == n_tokens && same > 0) same--;
+    s->n_tokens = s->n_reused = same;
+    s->has_logits = false;
+    return session_append(s, tokens + same, n_tokens - same, NULL, error);
+}
+
+/* ---- which experts fired ---- */
+
+Status session_trace(Session *s, bool on, Error *error)
+{
+    const Sizes *z = &s->engine->model->sizes;
+    free(s->experts);
+    free(s->weights);
+    s->experts = NULL;
+    s->weights = NULL;
+    if (!on) return OK;
+    const size_t n = (size_t)(s->n_context * z->n_layers * z->n_used);
+    s->experts = calloc(n, sizeof *s->experts);
+    s->weights = calloc(n, sizeof *s->weights);
+    if (s->experts && s->weights) return OK;
+    session_trace(s, false, NULL);
+    return fail_memory(error, "the trace of experts");
+}
+
+const int32_t *session_experts(const Session *s, int64_t token)
+{
+    const Sizes *z = &s->engine->model->sizes;
+    return s->experts && token >= 0 && token < s->n_tokens ? s->experts + token * z->n_layers * z->n_used : NULL;
+}
+
+const float *session_weights(const Session *s, int64_t token)
+{
+    const Sizes *z = &s->engine->model->sizes;
+    return s->weights && token >= 0 && token < s->n_tokens ? s->weights + token * z->n_layers * z->n_used : NULL;
+}
