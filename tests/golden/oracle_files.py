@@ -144,17 +144,19 @@ def decode(type_id, raw, shape):
 
 
 class Gguf:
-    """One GGUF file or all parts of a split one: .settings, .tensor(name), .types."""
+    """One GGUF file or all parts of a split one: .settings, .tensor(name), .type_name(name), and
+    .raw_settings, the bytes of each setting of the first part."""
 
     SCALARS = {0: 'B', 1: 'b', 2: 'H', 3: 'h', 4: 'I', 5: 'i', 6: 'f', 7: '?', 10: 'Q', 11: 'q', 12: 'd'}
 
     def __init__(self, path):
-        self.settings, self.entries = {}, {}
+        self.settings, self.entries, self.raw_settings = {}, {}, []
         match = re.search(r'-(\d{5})-of-(\d{5})\.gguf$', path)
         parts = [path]
         if match:
             stem, n = path[:match.start()], int(match.group(2))
             parts = ['%s-%05d-of-%05d.gguf' % (stem, i + 1, n) for i in range(n)]
+        self.first = parts[0]
         for part in parts:
             self._read(part)
 
@@ -166,8 +168,11 @@ class Gguf:
         n_tensors, n_settings = self._take('Q'), self._take('Q')
         settings = {}
         for _ in range(n_settings):
+            begin = self.at
             key = self._text()
             settings[key] = self._value(self._take('I'))
+            if path == self.first:
+                self.raw_settings.append(data[begin:self.at].tobytes())
         found = []
         for _ in range(n_tensors):
             name = self._text()
