@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kernel/x86/fill_avx512.c - where twice the width pays; the rest stays with AVX2. */
+#include "kernel/x86/x86.h"
+
+void kernels_fill_avx512(Kernels *table)
+{
+    table->decode_q4_k = decode_q4_k_avx512;
+    table->decode_q6_k = decode_q6_k_avx512;
+    table->decode_q8_0 = decode_q8_0_avx512;
+    table->dot_f32     = dot_f32_avx512;
+    table->dot4_f32    = dot4_f32_avx512;
+}

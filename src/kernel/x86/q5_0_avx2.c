@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kernel/x86/q5_0_avx2.c - Q5_0 to floats, AVX2. */
+#include "kernel/x86/avx2.h"
+
+void decode_q5_0_avx2(float *to, const void *from, size_t n)
+{
+    const BlockQ5_0 *block = from;
+    for (size_t b = 0; b < n / SMALL_VALUES; b++, block++, to += SMALL_VALUES) {
+        const __m256 scale = half_to_8(block->scale);
+        const __m256i whole = _mm256_or_si256(nibbles_of_16(block->low), fifth_bits(block->high));
+        const __m256i q = _mm256_sub_epi8(whole, _mm256_set1_epi8(16));
+        put_scaled_16(to, low_16(q), scale);
+        put_scaled_16(to + 16, high_16(q), scale);
+    }
+}
