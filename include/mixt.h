@@ -138,7 +138,8 @@ MIXT_API mixt_status mixt_tokenize(const mixt_model *model, const char *text, si
 MIXT_API bool        mixt_token_ends(const mixt_model *model, mixt_token token);
 /* Bytes of one token, borrowed; may be a fragment of a UTF-8 character.  Control tokens: "" unless special. */
 MIXT_API const char *mixt_token_bytes(const mixt_model *model, mixt_token token, bool special, size_t *n_bytes);
-/* Whole tokens to text, as a stream of valid UTF-8 would show it.  Measures like mixt_tokenize. */
+/* Tokens to the exact bytes they stand for, without the space the tokenizer itself puts in front of a
+ * text.  Measures like mixt_tokenize. */
 MIXT_API mixt_status mixt_detokenize(const mixt_model *model, const mixt_token *tokens, size_t n_tokens, bool special,
                                      char *out, size_t room, size_t *n_bytes, mixt_error *error);
 

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * lib/lib.h - what stands behind the opaque names of mixt.h. */
+#ifndef LIB_LIB_H
+#define LIB_LIB_H
+
+#include <mixt.h>
+
+#include "arch/arch.h"
+#include "gen/generate.h"
+#include "model/model.h"
+#include "text/template.h"
+
+enum { N_CLASSES = 6 };
+
+struct mixt_model {
+    Catalog           catalog;
+    Tokenizer        *tokenizer;        /* NULL: the model has none                         */
+    Template         *format;           /* of chats; NULL: none known                       */
+    const char       *format_name, *format_why;
+    const Arch       *arch;             /* NULL: a vocabulary alone                         */
+    Sizes             sizes;
+    ModelBytes        bytes;
+    mixt_weight_class classes[N_CLASSES];
+    size_t            n_classes;
+    int64_t           n_values, n_values_active;
+    char              container[64], tokenizer_name[96];
+};
+
+struct mixt_engine  { const mixt_model *model; Engine *engine; };
+struct mixt_session { mixt_engine *engine; Session *session; };
+struct mixt_sampler { Sampler *sampler; };
+
+/* Copies a failure to the caller and turns its code into ours. */
+mixt_status answer(mixt_error *error, Status status, const Error *inside);
+
+/* An options struct may be older than we are: what it does not have keeps its default. */
+void take_options(void *into, size_t our_bytes, const void *given);
+
+Status count_classes(mixt_model *model, Error *error);                          /* classes.c */
+Status choose_format(mixt_model *model, const char *wanted, Error *error);      /* format.c  */
+
+#endif
