@@ -43,6 +43,10 @@ ORACLES, REF_F32, CPU_F32, CPU_F16 = 1e-7, 1e-5, 1e-4, 3e-3
 # some 1e-3 here, so seeds are taken whose closest decision is clearer than that.
 MARGIN = 3e-3
 
+# Two tokens whose logits are closer than this may change places when the cache is rounded: logits of
+# the storyteller spread by about 5, times CPU_F16.
+TIE = 0.015
+
 IDS = [1] + [3 + (37 * i * i + 11 * i) % 317 for i in range(39)]        # 40 rows, all over the vocabulary
 LONG = [1] + [3 + (53 * i * i + 7 * i) % 317 for i in range(299)]       # 300 rows, over every page edge
 SIXTEEN_BITS = ('F16', 'BF16')
@@ -389,18 +393,29 @@ def recode(path, kind, out):
     return out
 
 
+def first_difference(path, ids, words):
+    """How many of the ids' tokens `words` begins with."""
+    for n in range(len(ids) + 1):
+        if not words.startswith(text_of(path, ids[:n])):
+            return n - 1
+    return len(ids)
+
+
 def tell(bench, words, path, known):
-    """mixt run on one file against numpy on the same file, and against the known text."""
-    made, lead = oracle.greedy(oracle_files.open_model(path), PROMPT_IDS, 60)
+    """mixt run on one file against numpy on the same file; says whether that is the known text."""
+    made, leads = oracle.greedy(oracle_files.open_model(path), PROMPT_IDS, 60)
     want = text_of(path, made)
     got = bench.run(bench.mixt, 'run', path, PROMPT, '-n', '60', '--temp', '0').decode(errors='replace')
     got = got[:-1] if got.endswith('\n') and not want.endswith('\n') else got
-    as_known = want.startswith(known)
+    as_known = got.startswith(known)
     if got == want:
         bench.check(True, '%s: 60 tokens as numpy writes them (least lead %.3f)%s'
-                    % (words, lead, ', the known text' if as_known else ''))
-    else:
-        bench.check(False, '%s: wrote %r, numpy %r (least lead %.3f)' % (words, got, want, lead))
+                    % (words, min(leads), ', the known text' if as_known else ''))
+        return as_known
+    n = first_difference(path, made, got)
+    near = n < len(made) and leads[n] < TIE
+    bench.check(near, '%s: token %d differs from numpy, where it leads by %.4f (a tie under %g)%s'
+                % (words, n + 1, leads[min(n, len(made) - 1)], TIE, '' if near else ': %r, not %r' % (got, want)))
     return as_known
 
 

@@ -117,16 +117,16 @@ def logits(model, ids):
 
 
 def greedy(model, ids, n):
-    """The n likeliest next ids, one after another, and the least lead of a winner in logits."""
-    run, made, lead = Run(model), [], np.inf
+    """The n likeliest next ids, one after another, and by how much each led in logits."""
+    run, made, leads = Run(model), [], []
     feed = list(ids)
     for _ in range(n):
         row = run.feed(feed)[-1]
         second, first = np.sort(row)[-2:]
-        lead = min(lead, first - second)
+        leads.append(first - second)
         feed = [int(np.argmax(row))]
         made += feed
-    return made, lead
+    return made, leads
 
 
 def kl(want, got):
