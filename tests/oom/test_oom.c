@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tests/oom/test_oom.c - the 1st, 2nd, ... n-th allocation fails, through the public face.
+ *
+ * Each scenario runs once undisturbed, which tells how many allocations it makes and what it answers.
+ * Then once for each of them, that one failing; then again, that and all later ones failing (memory that
+ * is gone stays gone).  Every time the answer must be MIXT_NO_MEMORY with a sentence, or the right
+ * one, where the library could do without; nothing may crash, and nothing may be left behind. */
+#include "tests/support.h"
+
+#include <mixt.h>
+#include <mixt_tools.h>
+
+#include "tests/oom/alloc.h"
+
+typedef struct Answer {
+    mixt_token tokens[8];
+    size_t     n_tokens;
+    char       text[2048];
+    size_t     n_bytes;
+} Answer;
+
+typedef mixt_status (*Scenario)(Answer *answer, mixt_error *error);
+
+/* ---- scenarios: straight lines that free what they made, whatever happened ---- */
+
+static char model_path[512], out_path[512];
+static const char question[] = "Once upon a time";
+
+static int keep_text(void *user, const char *bytes, size_t n_bytes)
+{
+    Answer *answer = user;
+    if (n_bytes > sizeof answer->text - answer->n_bytes) return 1;
+    memcpy(answer->text + answer->n_bytes, bytes, n_bytes);
+    answer->n_bytes += n_bytes;
+    return 0;
+}
+
+static mixt_status generate_in(mixt_engine *engine, const mixt_model *model, Answer *answer, mixt_error *error)
+{
+    mixt_session *session = NULL;
+    mixt_sampler *sampler = NULL;
+    mixt_token prompt[64];
+    size_t n_prompt = 0;
+    mixt_sampler_options picks = mixt_sampler_defaults();
+    picks.seed = 5;
+    mixt_generate_options options = mixt_generate_defaults();
+    options.n_tokens_max = 4;
+    options.ignore_end = true;
+    options.on_text = keep_text;
+    options.user = answer;
+    const char *const stops[] = { "never said", NULL };
+    options.stops = stops;
+    options.n_stops = 1;
+
+    mixt_status status = mixt_tokenize(model, question, strlen(question), true, prompt, 64, &n_prompt, error);
+    if (status == MIXT_OK) status = mixt_session_new(engine, 128, &session, error);
+    if (status == MIXT_OK) status = mixt_session_trace(session, true, error);
+    if (status == MIXT_OK) status = mixt_sampler_new(model, &picks, &sampler, error);
+    if (status == MIXT_OK) status = mixt_session_sync(session, prompt, n_prompt, error);
+    if (status == MIXT_OK) status = mixt_generate(session, sampler, &options, NULL, error);
+    if (status == MIXT_OK) {
+        const mixt_token *held = mixt_session_tokens(session) + n_prompt;
+        answer->n_tokens = mixt_session_n_tokens(session) - n_prompt;
+        if (answer->n_tokens > 8) answer->n_tokens = 8;
+        memcpy(answer->tokens, held, answer->n_tokens * sizeof *held);
+    }
+    mixt_sampler_free(sampler);
+    mixt_session_free(session);
+    return status;
+}
+
+static mixt_status generate_with(size_t expert_slots, Answer *answer, mixt_error *error)
+{
+    mixt_model *model = NULL;
+    mixt_engine *engine = NULL;
+    mixt_engine_options options = mixt_engine_defaults();
+    options.n_threads = 3;
+    options.expert_slots = expert_slots;
+    mixt_status status = mixt_model_open(model_path, NULL, &model, error);
+    if (status == MIXT_OK) status = mixt_engine_new(model, &options, &engine, error);
+    if (status == MIXT_OK) status = generate_in(engine, model, answer, error);
+    mixt_engine_free(engine);
+    mixt_model_free(model);
+    return status;
+}
+
+static mixt_status generate(Answer *answer, mixt_error *error)
+{
+    return generate_with(0, answer, error);
+}
+
+static mixt_status generate_from_disk(Answer *answer, mixt_error *error)
+{
+    return generate_with(4, answer, error);
+}
+
+static mixt_status chat(Answer *answer, mixt_error *error)
+{
+    mixt_model *model = NULL;
+    mixt_model_options options = mixt_model_defaults();
+    options.chat_template = "{% for m in messages %}{{ '[' + m.role|upper + ']' }} {{ m.content|trim }}\n"
+                            "{% if loop.last and add_generation_prompt %}>{% endif %}{% endfor %}";
+    mixt_chat talk = mixt_chat_defaults();
+    talk.messages_json = "[{\"role\":\"user\",\"content\":\" hello \\u00e9 \"},{\"role\":\"assistant\",\"content\":\"yes\"}]";
+    talk.add_generation_prompt = true;
+    size_t n_tokens = 0;
+    mixt_status status = mixt_model_open(model_path, &options, &model, error);
+    if (status == MIXT_OK)
+        status = mixt_chat_render(model, &talk, answer->text, sizeof answer->text, &answer->n_bytes, NULL, 0,
+                                  &n_tokens, error);
+    if (status == MIXT_NO_ROOM) status = MIXT_OK;           /* only measured the tokens */
+    answer->tokens[answer->n_tokens++] = (mixt_token)n_tokens;
+    mixt_model_free(model);
+    return status;
+}
+
+static mixt_status check(Answer *answer, mixt_error *error)
+{
+    const mixt_status status = mixt_check(model_path, answer->text, sizeof answer->text, error);
+    answer->n_bytes = status == MIXT_OK ? strlen(answer->text) : 0;
+    return status;
+}
+
+static mixt_status convert(Answer *answer, mixt_error *error)
+{
+    mixt_convert_options options = mixt_convert_defaults();
+    options.type = "q8_0";
+    const mixt_status status = mixt_convert(model_path, out_path, &options, error);
+    answer->n_tokens = status == MIXT_OK && access(out_path, R_OK) == 0;
+    return status;
+}
+
+static mixt_status synthesise(Answer *answer, mixt_error *error)
+{
+    mixt_synth_options options = mixt_synth_defaults();
+    options.like = "tiny";
+    options.n_layers = 1;
+    options.type = "F16";
+    options.router_skew = 0.5;
+    const mixt_status status = mixt_synth(out_path, &options, error);
+    answer->n_tokens = status == MIXT_OK && access(out_path, R_OK) == 0;
+    return status;
+}
+
+/* ---- the harness ---- */
+
+/* Sanitizers are some ten times slower: look at the first hundred calls and then at one in seven. */
+static int64_t next_call(int64_t at)
+{
+    return alloc_n_live() < 0 && at >= 100 ? at + 7 : at + 1;
+}
+
+static void one_failure(const char *name, Scenario scenario, const Answer *want, int64_t at, AllocFailure how)
+{
+    Answer got = { 0 };
+    mixt_error error = { .code = MIXT_OK };
+    const int64_t n_live = alloc_n_live();
+    alloc_watch(at, how);
+    const mixt_status status = scenario(&got, &error);
+    alloc_unwatch();
+    const char *mode = how == FAIL_ONE ? "alone" : "and all after it";
+    if (status == MIXT_OK) {
+        if (memcmp(&got, want, sizeof got)) fail_msg("%s: allocation %lld failed %s: another answer", name, (long long)at, mode);
+    } else if (status != MIXT_NO_MEMORY) {
+        fail_msg("%s: allocation %lld failed %s: want MIXT_NO_MEMORY, got %s: %s", name, (long long)at, mode,
+                 mixt_status_name(status), error.text);
+    } else if (error.code != status || !error.text[0] || !alloc_failed()) {
+        fail_msg("%s: allocation %lld failed %s: no sentence", name, (long long)at, mode);
+    }
+    if (alloc_n_live() != n_live)
+        fail_msg("%s: allocation %lld failed %s: %lld blocks left behind (%s)", name, (long long)at, mode,
+                 (long long)(alloc_n_live() - n_live), error.text);
+}
+
+static void every_failure(const char *name, Scenario scenario)
+{
+    /* Twice: what libraries set up once and keep (a thread's stack, a locale) is not a leak. */
+    Answer want = { 0 };
+    mixt_error error;
+    if (scenario(&want, &error) != MIXT_OK) fail_msg("%s: without failures: %s", name, error.text);
+    memset(&want, 0, sizeof want);
+    alloc_watch(-1, FAIL_ONE);
+    assert_int_equal(scenario(&want, &error), MIXT_OK);
+    const int64_t n_calls = alloc_unwatch();
+    assert_true(n_calls > 0);
+
+    int64_t n_tried = 0;
+    for (int64_t at = 0; at < n_calls; at = next_call(at), n_tried++) {
+        one_failure(name, scenario, &want, at, FAIL_ONE);
+        one_failure(name, scenario, &want, at, FAIL_FROM);
+    }
+    print_message("%s: %lld allocations, %lld of them failed, alone and with all after\n", name, (long long)n_calls,
+                  (long long)n_tried);
+}
+
+#define TEST(scenario)                                                                             \
+    static void test_##scenario(void **state)                                                      \
+    {                                                                                              \
+        (void)state;                                                                               \
+        every_failure(#scenario, scenario);                                                        \
+    }
+TEST(generate)
+TEST(generate_from_disk)
+TEST(chat)
+TEST(check)
+TEST(convert)
+TEST(synthesise)
+
+static int make_model(void **state)
+{
+    (void)state;
+    snprintf(model_path, sizeof model_path, "%s/tiny.gguf", test_scratch());
+    snprintf(out_path, sizeof out_path, "%s/out.gguf", test_scratch());
+    mixt_synth_options options = mixt_synth_defaults();
+    options.like = "tiny";
+    options.seed = 1;
+    mixt_error error;
+    if (mixt_synth(model_path, &options, &error) == MIXT_OK) return 0;
+    print_error("%s\n", error.text);
+    return -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_generate),  cmocka_unit_test(test_generate_from_disk),
+        cmocka_unit_test(test_chat),      cmocka_unit_test(test_check),
+        cmocka_unit_test(test_convert),   cmocka_unit_test(test_synthesise),
+    };
+    return cmocka_run_group_tests(tests, make_model, NULL);
+}
