@@ -47,11 +47,20 @@ static void *need(size_t n, size_t size)
 /* ---- a GGUF file ------------------------------------------------------------------------- */
 
 enum { DIMS_MAX = 4, NAME_BYTES = 128 };
-enum { GGUF_BOOL = 7, GGUF_TEXT = 8, GGUF_ARRAY = 9, GGUF_F64 = 12 };          /* types of settings */
-enum { GGML_F32 = 0, GGML_F16 = 1, GGML_Q8_0 = 8, GGML_BF16 = 30 };            /* types of tensors  */
+enum { GGUF_TEXT = 8, GGUF_ARRAY = 9, GGUF_F64 = 12 };                  /* types of settings    */
+enum { GGML_F32 = 0, GGML_F16 = 1, GGML_Q8_0 = 8, GGML_BF16 = 30 };    /* types of tensors     */
 
-typedef struct Setting { char key[NAME_BYTES]; double number; } Setting;        /* numbers only     */
-typedef struct Tensor  { char name[NAME_BYTES]; int64_t n; uint32_t type; uint64_t offset; } Tensor;
+typedef struct Setting {
+    char   key[NAME_BYTES];
+    double number;              /* NaN when the value is text or an array                   */
+} Setting;
+
+typedef struct Tensor {
+    char     name[NAME_BYTES];
+    int64_t  n;                 /* numbers in it                                            */
+    uint32_t type;
+    uint64_t offset;            /* from Gguf.data                                           */
+} Tensor;
 
 typedef struct Gguf {
     unsigned char *bytes, *at, *end;            /* the file; the cursor; its end            */
@@ -126,7 +135,7 @@ static void read_file(Gguf *g, const char *path)
 static void gguf_open(Gguf *g, const char *path)
 {
     read_file(g, path);
-    if (take_u32(g) != 0x46554747) die("%s is not a GGUF file", path);          /* "GGUF"           */
+    if (take_u32(g) != 0x46554747) die("%s is not GGUF", path);     /* "GGUF"               */
     const uint32_t version = take_u32(g);
     if (version != 2 && version != 3) die("%s is GGUF version %u", path, version);
     g->n_tensors  = take_u64(g);
@@ -181,7 +190,7 @@ static float number_at(const unsigned char *from, uint32_t type, int64_t i)
     case GGML_Q8_0:
         from += i / 32 * 34;
         memcpy(&half, from, sizeof half);
-        return half_to_float(half) * (float)(int8_t)from[2 + i % 32];   /* 11 + 7 bits: exact       */
+        return half_to_float(half) * (float)(int8_t)from[2 + i % 32];  /* 11 + 7 bits: exact   */
     default:
         die("tensors of type %u are not read here", type);
     }
@@ -226,7 +235,8 @@ typedef struct Layer {
 
 typedef struct Model {
     int    D, L, E, U, F, V, H, K, d;
-    int    n_heads, n_kv_heads, n_rotated, window;      /* window 0: every earlier row is seen      */
+    int    n_heads, n_kv_heads, n_rotated;
+    int    window;                              /* rows seen back from one; 0: all of them  */
     double norm_eps, rope_base;
     float *embed, *out_norm, *out;              /* [V][D] [D] [V][D]                        */
     Layer *layers;                              /* [L]                                      */
@@ -279,12 +289,12 @@ static void model_read(Model *m, const Gguf *g, int n_tokens_max)
     read_sizes(m, g);
     for (size_t i = 0; i < g->n_tensors; i++) {
         if (!strcmp(g->tensors[i].name, "token_embd.weight")) m->V = (int)(g->tensors[i].n / m->D);
-        if (!strncmp(g->tensors[i].name, "rope_freqs", 10)) die("rotary factors are not known here");
+        if (!strncmp(g->tensors[i].name, "rope_freqs", 10)) die("rotary factors: not known here");
     }
     m->embed    = tensor(g, (int64_t)m->V * m->D, "token_embd.weight");
     m->out_norm = tensor(g, m->D, "output_norm.weight");
     m->out      = tensor_if_any(g, "output.weight", (int64_t)m->V * m->D);
-    if (!m->out) m->out = m->embed;                                             /* tied             */
+    if (!m->out) m->out = m->embed;             /* tied                                     */
 
     m->layers = need((size_t)m->L, sizeof *m->layers);
     for (int i = 0; i < m->L; i++) {
@@ -422,7 +432,7 @@ static void expert(const Model *m, const Layer *layer, int e, double weight, dou
 
     matmul(gate, layer->gate[e], h, m->F, m->D);
     matmul(up, layer->up[e], h, m->F, m->D);
-    for (int i = 0; i < m->F; i++) gate[i] *= up[i] / (1 + exp(-gate[i]));      /* x / (1 + e^-x)   */
+    for (int i = 0; i < m->F; i++) gate[i] *= up[i] / (1 + exp(-gate[i]));  /* x / (1 + e^-x)   */
     matmul(down, layer->down[e], gate, m->D, m->F);
     for (int i = 0; i < m->D; i++) y[i] += weight * down[i];
     free(gate), free(up), free(down);
@@ -520,7 +530,7 @@ static int read_ids(int *ids, const char *text)
     int n = 0;
     for (char *end; *text; text = *end ? end + 1 : end) {
         ids[n++] = (int)strtol(text, &end, 10);
-        if (end == text || (*end && *end != ',')) die("--ids wants numbers and commas, not '%s'", text);
+        if (end == text || (*end && *end != ',')) die("--ids: not a number: '%s'", text);
     }
     return n;
 }
@@ -568,7 +578,7 @@ static void write_record(const Record *r, const Model *m, const Options *o, int 
 
 int main(int argc, char **argv)
 {
-    static Gguf   gguf;                     /* static, so that nothing counts as lost at the end    */
+    static Gguf   gguf;                     /* static: so nothing counts as lost at the end */
     static Model  model;
     static Record record;
     const Options o = read_options(argc, argv);
@@ -577,7 +587,7 @@ int main(int argc, char **argv)
     int      *ids = need(strlen(o.ids) + (size_t)o.greedy + 1, sizeof *ids);
     const int n_prompt = read_ids(ids, o.ids);
     if (n_prompt == 0) die("--ids names no token");
-    const int T = n_prompt + (o.greedy ? o.greedy - 1 : 0);     /* the last token made is not fed   */
+    const int T = n_prompt + (o.greedy ? o.greedy - 1 : 0);     /* the last made is not fed */
 
     gguf_open(&gguf, o.model);
     model_read(&model, &gguf, T);
