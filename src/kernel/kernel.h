@@ -17,7 +17,7 @@
 typedef void  DecodeFn (float *to, const void *from, size_t n);
 typedef void  EncodeFn (void *to, const float *from, size_t n);
 typedef float DotFn    (const float *w, const float *x, size_t n);
-typedef void  Dot4Fn   (float y[4], const float *w, const float *x, size_t stride, size_t n);
+typedef void  Dot4Fn   (float y[4], const float *w, const float *const x[4], size_t n);
 typedef void  NormFn   (float *y, const float *x, const float *g, size_t n, float eps);
 typedef void  AddFn    (float *y, const float *x, size_t n);
 typedef void  AxpyFn   (float *y, float a, const float *x, size_t n);

@@ -11,7 +11,7 @@ float dot_f32_ref(const float *w, const float *x, size_t n)
     return (float)sum;
 }
 
-void dot4_f32_ref(float y[4], const float *w, const float *x, size_t stride, size_t n)
+void dot4_f32_ref(float y[4], const float *w, const float *const x[4], size_t n)
 {
-    for (size_t r = 0; r < 4; r++) y[r] = dot_f32_ref(w, x + r * stride, n);
+    for (int r = 0; r < 4; r++) y[r] = dot_f32_ref(w, x[r], n);
 }

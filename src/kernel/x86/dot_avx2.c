@@ -34,24 +34,24 @@ float dot_f32_avx2(const float *w, const float *x, size_t n)
 }
 
 /* Two rows at a time: eight sums fit the sixteen registers, sixteen would not. */
-static inline void dot2(float y[2], const float *w, const float *x, size_t stride, size_t n)
+static inline void dot2(float y[2], const float *w, const float *x0, const float *x1, size_t n)
 {
     Sums a = { { _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps() } }, b = a;
     size_t i = 0;
     for (; i + 32 <= n; i += 32)
         for (int k = 0; k < 4; k++) {
             const __m256 weight = _mm256_loadu_ps(w + i + 8 * k);
-            a.part[k] = _mm256_fmadd_ps(weight, _mm256_loadu_ps(x + i + 8 * k), a.part[k]);
-            b.part[k] = _mm256_fmadd_ps(weight, _mm256_loadu_ps(x + stride + i + 8 * k), b.part[k]);
+            a.part[k] = _mm256_fmadd_ps(weight, _mm256_loadu_ps(x0 + i + 8 * k), a.part[k]);
+            b.part[k] = _mm256_fmadd_ps(weight, _mm256_loadu_ps(x1 + i + 8 * k), b.part[k]);
         }
-    a.part[0] = tail(a.part[0], w, x, i, n);
-    b.part[0] = tail(b.part[0], w, x + stride, i, n);
+    a.part[0] = tail(a.part[0], w, x0, i, n);
+    b.part[0] = tail(b.part[0], w, x1, i, n);
     y[0] = finish(a);
     y[1] = finish(b);
 }
 
-void dot4_f32_avx2(float y[4], const float *w, const float *x, size_t stride, size_t n)
+void dot4_f32_avx2(float y[4], const float *w, const float *const x[4], size_t n)
 {
-    dot2(y, w, x, stride, n);
-    dot2(y + 2, w, x + 2 * stride, stride, n);
+    dot2(y, w, x[0], x[1], n);
+    dot2(y + 2, w, x[2], x[3], n);
 }

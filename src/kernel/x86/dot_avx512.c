@@ -37,24 +37,23 @@ float dot_f32_avx512(const float *w, const float *x, size_t n)
 }
 
 /* Sixteen sums of the thirty-two registers. */
-void dot4_f32_avx512(float y[4], const float *w, const float *x, size_t stride, size_t n)
+void dot4_f32_avx512(float y[4], const float *w, const float *const x[4], size_t n)
 {
     Sums a = no_sums(), b = a, c = a, d = a;
-    const float *x1 = x + stride, *x2 = x1 + stride, *x3 = x2 + stride;
     size_t i = 0;
     for (; i + 64 <= n; i += 64)
         for (size_t k = 0; k < 4; k++) {
             const size_t at = i + 16 * k;
             const __m512 weight = _mm512_loadu_ps(w + at);
-            a.part[k] = _mm512_fmadd_ps(weight, _mm512_loadu_ps(x + at), a.part[k]);
-            b.part[k] = _mm512_fmadd_ps(weight, _mm512_loadu_ps(x1 + at), b.part[k]);
-            c.part[k] = _mm512_fmadd_ps(weight, _mm512_loadu_ps(x2 + at), c.part[k]);
-            d.part[k] = _mm512_fmadd_ps(weight, _mm512_loadu_ps(x3 + at), d.part[k]);
+            a.part[k] = _mm512_fmadd_ps(weight, _mm512_loadu_ps(x[0] + at), a.part[k]);
+            b.part[k] = _mm512_fmadd_ps(weight, _mm512_loadu_ps(x[1] + at), b.part[k]);
+            c.part[k] = _mm512_fmadd_ps(weight, _mm512_loadu_ps(x[2] + at), c.part[k]);
+            d.part[k] = _mm512_fmadd_ps(weight, _mm512_loadu_ps(x[3] + at), d.part[k]);
         }
-    a.part[0] = tail(a.part[0], w, x, i, n);
-    b.part[0] = tail(b.part[0], w, x1, i, n);
-    c.part[0] = tail(c.part[0], w, x2, i, n);
-    d.part[0] = tail(d.part[0], w, x3, i, n);
+    a.part[0] = tail(a.part[0], w, x[0], i, n);
+    b.part[0] = tail(b.part[0], w, x[1], i, n);
+    c.part[0] = tail(c.part[0], w, x[2], i, n);
+    d.part[0] = tail(d.part[0], w, x[3], i, n);
     y[0] = finish(a);
     y[1] = finish(b);
     y[2] = finish(c);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * device/cpu/cpu.c - opening, work space, closing; the ops are in the files beside. */
+#include "device/cpu/cpu.h"
+
+#include "base/checked.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void cpu_release(Cpu *cpu)
+{
+    for (int i = 0; cpu->scratch && i < cpu->host.n_threads; i++) {
+        Scratch *s = &cpu->scratch[i];
+        free(s->weights);
+        free(s->answers);
+        free(s->kv);
+        free(s->scores);
+        free(s->piece);
+        *s = (Scratch){ 0 };
+    }
+    free(cpu->hidden);
+    free(cpu->turns);
+    cpu->hidden = NULL;
+    cpu->turns = NULL;
+    cpu->turns_of = (Rope){ 0 };
+    cpu->host.limits = (DeviceLimits){ 0 };
+}
+
+/* `a * b` floats; NULL when that wraps or there is no memory. */
+static float *floats(int64_t a, int64_t b)
+{
+    int64_t n, bytes;
+    if (!checked_mul(a, b, &n) || !checked_mul(n, sizeof(float), &bytes)) return NULL;
+    return host_memory(bytes);
+}
+
+static bool scratch_new(Scratch *s, const DeviceLimits *most)
+{
+    const int64_t answers = most->n_tokens * TILE_ROWS, turns = most->n_cols;
+    s->weights = floats(most->n_cols, TILE_ROWS);
+    s->answers = floats(answers > turns ? answers : turns, 1);
+    s->kv      = floats(most->n_cols, 1);               /* a head is no wider than a row     */
+    s->scores  = floats(most->n_heads, SPLIT);
+    s->piece   = floats(most->n_cols, 1);
+    return s->weights && s->answers && s->kv && s->scores && s->piece;
+}
+
+static Status cpu_reserve(Device *d, const DeviceLimits *limits)
+{
+    Cpu *cpu = (Cpu *)d;
+    int64_t slots;
+    cpu_release(cpu);
+    bool all = checked_mul(limits->n_tokens, limits->n_used, &slots);
+    if (all) cpu->hidden = floats(slots, limits->n_hidden);
+    cpu->turns = host_memory(limits->n_cols * (int64_t)sizeof *cpu->turns);
+    all = all && cpu->hidden && cpu->turns;
+    for (int i = 0; all && i < cpu->host.n_threads; i++) all = scratch_new(&cpu->scratch[i], limits);
+    if (!all) {
+        cpu_release(cpu);
+        return fail_memory(&d->error, "the work space of device cpu");
+    }
+    cpu->host.limits = *limits;
+    return OK;
+}
+
+static void cpu_close(Device *d)
+{
+    Cpu *cpu = (Cpu *)d;
+    cpu_release(cpu);
+    pool_free(cpu->pool);
+    free(cpu->scratch);
+    free(cpu);
+}
+
+static const DeviceOps cpu_ops = {
+    .name = "cpu",
+    .alloc = host_alloc, .free = host_free, .host = host_bytes, .upload = host_upload, .download = host_download,
+    .reserve = cpu_reserve, .wait = host_wait, .close = cpu_close,
+    .embed = cpu_embed, .norm = cpu_norm, .project = cpu_project, .add = cpu_add, .rope = cpu_rope,
+    .kv_write = cpu_kv_write, .attend = cpu_attend, .experts = cpu_experts, .combine = cpu_combine, .pick = cpu_pick,
+};
+
+static Status choose_set(const char *name, CpuSet *out, Error *error)
+{
+    const CpuSet here = cpu_detect();
+    *out = here;
+    if (!name) return OK;
+    if (!cpu_set_from_name(name, out))
+        return fail(error, BAD_ARGUMENT, "cpu set '%s': expected ref, avx2 or avx512", name);
+    if (*out > here)
+        return fail(error, BAD_ARGUMENT, "cpu set '%s': this processor goes up to %s", name, cpu_set_name[here]);
+    return OK;
+}
+
+Status cpu_open(const DeviceOptions *options, Device **out, Error *error)
+{
+    CpuSet set;
+    TRY(choose_set(options->cpu_set, &set, error));
+    const int n_threads = options->n_threads ? options->n_threads : pool_cores();
+    Pool *pool;
+    TRY(pool_new(n_threads, &pool, error));
+
+    Cpu *cpu = calloc(1, sizeof *cpu);
+    Scratch *scratch = calloc((size_t)n_threads, sizeof *scratch);
+    if (!cpu || !scratch) {
+        free(cpu);
+        free(scratch);
+        pool_free(pool);
+        return fail_memory(error, "device cpu");
+    }
+    cpu->host = (HostDevice){ .device.ops = &cpu_ops, .cpu_set = cpu_set_name[set], .n_threads = n_threads };
+    cpu->pool = pool;
+    cpu->scratch = scratch;
+    kernels_select(&cpu->kernels, set);
+    *out = &cpu->host.device;
+    return OK;
+}
+
+void cpu_run(Cpu *cpu, PoolTask task, void *arg, int64_t n_tasks, int64_t work)
+{
+    /* Waking a thread takes some 10 microseconds, in which one core does this much.  A hostile build
+     * wakes them for everything. */
+#ifdef MIXT_HOSTILE
+    const int64_t worth_waking = 0;
+#else
+    const int64_t worth_waking = 1 << 17;
+#endif
+    if (work >= worth_waking && cpu->host.n_threads > 1) {
+        pool_run(cpu->pool, task, arg, n_tasks);
+        return;
+    }
+    for (int64_t i = 0; i < n_tasks; i++) task(arg, i, 0);
+}

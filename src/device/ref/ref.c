@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * device/ref/ref.c - what every op means: one thread, plain loops, sums in double.
+ *
+ * The oracle of the other devices.  Numbers between two ops are floats, as in every device; inside an op
+ * nothing is rounded but weights, which are floats, and the answer. */
+#include "device/host.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Ref {
+    HostDevice host;
+    float     *weights;         /* [n_cols] one row, decoded                               */
+    double    *hidden;          /* [n_hidden] of one expert and row                        */
+    double    *scores;          /* [n_context] of one query head                           */
+    double    *sums;            /* [n_cols] one head's answer                              */
+} Ref;
+
+/* ---- memory ---- */
+
+static void ref_release(Ref *ref)
+{
+    free(ref->weights);
+    free(ref->hidden);
+    free(ref->scores);
+    ref->weights = NULL;
+    ref->hidden = ref->scores = NULL;
+    ref->host.limits = (DeviceLimits){ 0 };
+}
+
+static Status ref_reserve(Device *d, const DeviceLimits *limits)
+{
+    Ref *ref = (Ref *)d;
+    const int64_t each = sizeof(double);
+    ref_release(ref);
+    ref->weights = host_memory(limits->n_cols * each);
+    ref->hidden = host_memory(limits->n_hidden * each);
+    ref->scores = host_memory(limits->n_context * each);
+    if (!ref->weights || !ref->hidden || !ref->scores) {
+        ref_release(ref);
+        return fail_memory(&d->error, "the work space of device ref");
+    }
+    ref->host.limits = *limits;
+    return OK;
+}
+
+static void ref_close(Device *d)
+{
+    ref_release((Ref *)d);
+    free(d);
+}
+
+/* ---- rows ---- */
+
+/* A row of any format as floats; valid until the next call. */
+static const float *floats_of(Ref *ref, const Tensor *t, int64_t row)
+{
+    format_info[t->format].decode(ref->weights, row_bytes_at(t, row), (size_t)t->cols);
+    return ref->weights;
+}
+
+static double dot(const float *w, const float *x, int64_t n)
+{
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++) sum += (double)w[i] * (double)x[i];
+    return sum;
+}
+
+static Status ref_embed(Device *d, Tensor *y, const Tensor *table, const int32_t *tokens, int n)
+{
+    for (int t = 0; t < n; t++)
+        format_info[table->format].decode(row_f32(y, t), row_bytes_at(table, tokens[t]), (size_t)table->cols);
+    (void)d;
+    return OK;
+}
+
+static Status ref_norm(Device *d, Tensor *y, const Tensor *x, const Norm *norm)
+{
+    const float *gain = row_f32(&norm->gain, 0);
+    for (int64_t t = 0; t < x->rows; t++) {
+        const float *from = row_f32(x, t);
+        float *to = row_f32(y, t);
+        const double mean = dot(from, from, x->cols) / (double)x->cols;
+        const double scale = 1.0 / sqrt(mean + (double)norm->eps);
+        for (int64_t i = 0; i < x->cols; i++) to[i] = (float)((double)from[i] * scale * (double)gain[i]);
+    }
+    (void)d;
+    return OK;
+}
+
+static Status ref_project(Device *d, Tensor *const y[], const Tensor *x, const Tensor *const w[], int n)
+{
+    TRY(host_fits(d, "project", x->rows, x->cols));
+    for (int m = 0; m < n; m++)
+        for (int64_t row = 0; row < w[m]->rows; row++) {
+            const float *weights = floats_of((Ref *)d, w[m], row);
+            for (int64_t t = 0; t < x->rows; t++)
+                row_f32(y[m], t)[row] = (float)dot(weights, row_f32(x, t), x->cols);
+        }
+    return OK;
+}
+
+static Status ref_add(Device *d, Tensor *y, const Tensor *x)
+{
+    for (int64_t t = 0; t < x->rows; t++)
+        for (int64_t i = 0; i < x->cols; i++) row_f32(y, t)[i] += row_f32(x, t)[i];
+    (void)d;
+    return OK;
+}
+
+static Status ref_pick(Device *d, Tensor *y, const Tensor *x, const int32_t *rows, int n)
+{
+    for (int i = 0; i < n; i++) memcpy(row_f32(y, i), row_f32(x, rows[i]), (size_t)x->cols * sizeof(float));
+    (void)d;
+    return OK;
+}
+
+/* ---- attention ---- */
+
+static void turn(float *a, float *b, double angle)
+{
+    const double a0 = (double)*a, b0 = (double)*b, c = cos(angle), s = sin(angle);
+    *a = (float)(a0 * c - b0 * s);
+    *b = (float)(a0 * s + b0 * c);
+}
+
+static Status ref_rope(Device *d, Tensor *x, const int32_t *positions, const Rope *rope)
+{
+    const int n_pairs = rope->n_turned / 2;
+    for (int64_t t = 0; t < x->rows; t++)
+        for (int64_t head = 0; head < x->cols / rope->head_size; head++) {
+            float *q = row_f32(x, t) + head * rope->head_size;
+            for (int i = 0; i < n_pairs; i++) {
+                const double angle = rope_angle(rope, positions[t], i);
+                if (rope->pairs == PAIRS_ADJACENT) turn(&q[2 * i], &q[2 * i + 1], angle);
+                else turn(&q[i], &q[i + n_pairs], angle);
+            }
+        }
+    (void)d;
+    return OK;
+}
+
+static Status ref_kv_write(Device *d, const KvView *kv, const Tensor *k, const Tensor *v)
+{
+    for (int64_t t = 0; t < k->rows; t++) {
+        const int64_t position = kv->positions[t];
+        const FormatInfo *info = &format_info[kv->pages[t][position / kv->page_tokens].format];
+        info->encode(kv_at(kv, t, kv->k_row, position, 0), row_f32(k, t), (size_t)k->cols);
+        info->encode(kv_at(kv, t, kv->v_row, position, 0), row_f32(v, t), (size_t)v->cols);
+    }
+    (void)d;
+    return OK;
+}
+
+/* One number of the cache. */
+static double kv_number(const KvView *kv, int64_t t, int64_t first_row, int64_t position, int64_t head, int i)
+{
+    const void *row = kv_at(kv, t, first_row, position, head);
+    if (kv->pages[t][0].format == F32) return (double)((const float *)row)[i];
+    return (double)f16_to_f32(((const uint16_t *)row)[i]);
+}
+
+/* One query head of row t, which reads key head `head`. */
+static void attend_head(Ref *ref, float *y, const float *q, const KvView *kv, int64_t t, int64_t head)
+{
+    const int64_t first = kv_first(kv, t), last = kv->positions[t];
+    double *scores = ref->scores, max = -INFINITY, sum = 0.0;
+    for (int64_t j = first; j <= last; j++) {
+        double score = 0.0;
+        for (int i = 0; i < kv->head_size; i++) score += (double)q[i] * kv_number(kv, t, kv->k_row, j, head, i);
+        scores[j - first] = score / sqrt((double)kv->head_size);
+        max = fmax(max, scores[j - first]);
+    }
+    for (int64_t j = first; j <= last; j++) {
+        scores[j - first] = exp(scores[j - first] - max);
+        sum += scores[j - first];
+    }
+    for (int i = 0; i < kv->head_size; i++) {
+        double value = 0.0;
+        for (int64_t j = first; j <= last; j++)
+            value += scores[j - first] * kv_number(kv, t, kv->v_row, j, head, i);
+        y[i] = (float)(value / sum);
+    }
+}
+
+static Status ref_attend(Device *d, Tensor *y, const Tensor *q, const KvView *kv)
+{
+    const int64_t n_heads = q->cols / kv->head_size;
+    for (int64_t t = 0; t < q->rows; t++) {
+        const int64_t n_kv_heads = kv->pages[t][0].cols / kv->head_size, group = n_heads / n_kv_heads;
+        if (kv->positions[t] - kv_first(kv, t) >= ((Ref *)d)->host.limits.n_context)
+            return fail(&d->error, BAD_ARGUMENT, "attend: position %d lies beyond the reserved context of %lld",
+                        (int)kv->positions[t], (long long)((Ref *)d)->host.limits.n_context);
+        for (int64_t h = 0; h < n_heads; h++)
+            attend_head((Ref *)d, row_f32(y, t) + h * kv->head_size, row_f32(q, t) + h * kv->head_size, kv, t, h / group);
+    }
+    return OK;
+}
+
+/* ---- experts ---- */
+
+static void expert_row(Ref *ref, float *y, const float *x, const Expert *e)
+{
+    for (int64_t f = 0; f < e->gate.rows; f++) {
+        const double gate = dot(floats_of(ref, &e->gate, f), x, e->gate.cols);
+        const double up = dot(floats_of(ref, &e->up, f), x, e->up.cols);
+        ref->hidden[f] = gate / (1.0 + exp(-gate)) * up;
+    }
+    for (int64_t i = 0; i < e->down.rows; i++) {
+        const float *down = floats_of(ref, &e->down, i);
+        double sum = 0.0;
+        for (int64_t f = 0; f < e->down.cols; f++) sum += (double)down[f] * ref->hidden[f];
+        y[i] = (float)sum;
+    }
+}
+
+static Status ref_experts(Device *d, Tensor *parts, const Tensor *x, const ExpertJob *jobs, int n_jobs)
+{
+    Ref *ref = (Ref *)d;
+    for (int j = 0; j < n_jobs; j++) {
+        const Expert *e = &jobs[j].expert;
+        TRY(host_fits(d, "experts", jobs[j].n, e->gate.cols));
+        TRY(host_fits(d, "experts", jobs[j].n, e->down.cols));
+        if (e->gate.rows > ref->host.limits.n_hidden)
+            return fail(&d->error, BAD_ARGUMENT, "experts: width %lld, reserved were %lld", (long long)e->gate.rows,
+                        (long long)ref->host.limits.n_hidden);
+        for (int i = 0; i < jobs[j].n; i++)
+            expert_row(ref, row_f32(parts, jobs[j].slots[i]), row_f32(x, jobs[j].rows[i]), e);
+    }
+    return OK;
+}
+
+static Status ref_combine(Device *d, Tensor *y, const Tensor *parts, const float *weights, int n_used)
+{
+    for (int64_t t = 0; t < y->rows; t++)
+        for (int64_t i = 0; i < y->cols; i++) {
+            double sum = 0.0;
+            for (int64_t slot = t * n_used; slot < (t + 1) * n_used; slot++)
+                sum += (double)weights[slot] * (double)row_f32(parts, slot)[i];
+            row_f32(y, t)[i] = (float)sum;
+        }
+    (void)d;
+    return OK;
+}
+
+static const DeviceOps ref_ops = {
+    .name = "ref",
+    .alloc = host_alloc, .free = host_free, .host = host_bytes, .upload = host_upload, .download = host_download,
+    .reserve = ref_reserve, .wait = host_wait, .close = ref_close,
+    .embed = ref_embed, .norm = ref_norm, .project = ref_project, .add = ref_add, .rope = ref_rope,
+    .kv_write = ref_kv_write, .attend = ref_attend, .experts = ref_experts, .combine = ref_combine, .pick = ref_pick,
+};
+
+Status ref_open(const DeviceOptions *options, Device **out, Error *error)
+{
+    (void)options;
+    Ref *ref = calloc(1, sizeof *ref);
+    if (!ref) return fail_memory(error, "device ref");
+    ref->host = (HostDevice){ .device.ops = &ref_ops, .cpu_set = "ref", .n_threads = 1 };
+    *out = &ref->host.device;
+    return OK;
+}
