@@ -32,9 +32,7 @@ char *build_text(Build *b, const char *bytes, size_t n_bytes)
     return text;
 }
 
-/* Makes room for item n of a list whose room is always LIST_ROOM_MIN doubled some times, so that
- * it need not be remembered.  What is outgrown stays in the arena: at most as much again. */
-static void *list_grow(Arena *arena, void *list, int64_t n, size_t each)
+void *build_grow(Arena *arena, void *list, int64_t n, size_t each)
 {
     if (n != 0 && (n < LIST_ROOM_MIN || (n & (n - 1)) != 0)) return list;
     void *bigger = arena_new(arena, n ? (size_t)n * 2 : LIST_ROOM_MIN, each);
@@ -42,12 +40,23 @@ static void *list_grow(Arena *arena, void *list, int64_t n, size_t each)
     return bigger;
 }
 
+char *build_path(Build *b, const char *folder, const char *name)
+{
+    const size_t n = strlen(folder), n_name = strlen(name);
+    char *path = build_text(b, NULL, n + 1 + n_name);
+    if (!path) return NULL;
+    memcpy(path, folder, n);
+    path[n] = '/';
+    memcpy(path + n + 1, name, n_name);
+    return path;
+}
+
 Status build_file(Build *b, const char *path, int *file, Error *error)
 {
     Catalog *c = b->catalog;
     if (c->n_files >= CATALOG_FILES_MAX)
         return fail(error, UNSUPPORTED, "%s: expected at most %d files, found more", c->path, CATALOG_FILES_MAX);
-    File *files = list_grow(&c->arena, c->files, c->n_files, sizeof *files);
+    File *files = build_grow(&c->arena, c->files, c->n_files, sizeof *files);
     if (!files) return fail_memory(error, path);
     c->files = files;
     TRY(file_open(path, &files[c->n_files], error));
@@ -97,6 +106,18 @@ static Status measure(const Build *b, FileTensor *t, Error *error)
     return OK;
 }
 
+/* The same name in two of Mistral's parts means that each has a slice for one of several
+ * accelerators, and only the program that wrote them knows which way it was cut. */
+static Status repeated(const Catalog *c, const FileTensor *t, Error *error)
+{
+    const FileTensor *other = catalog_tensor(c, t->name);
+    if (c->source == SOURCE_MISTRAL && other && other->file != t->file)
+        return fail(error, UNSUPPORTED, "%s: tensor '%.100s': expected all of it in one file, found a slice here and one in %s",
+                    c->files[t->file].path, t->name, c->files[other->file].path);
+    return fail(error, BAD_FILE, "%s: tensor '%.100s': expected one of this name, found a second", c->files[t->file].path,
+                t->name);
+}
+
 Status build_tensor(Build *b, FileTensor *t, Error *error)
 {
     Catalog *c = b->catalog;
@@ -111,10 +132,8 @@ Status build_tensor(Build *b, FileTensor *t, Error *error)
     bool existed = false;
     if (!map_put(&c->tensor_by_name, t->name, strlen(t->name), c->n_tensors, &existed))
         return fail_memory(error, "the tensor names");
-    if (existed)
-        return fail(error, BAD_FILE, "%s: tensor '%.100s': expected one of this name, found a second", file->path,
-                    t->name);
-    FileTensor *tensors = list_grow(&c->arena, c->tensors, c->n_tensors, sizeof *tensors);
+    if (existed) return repeated(c, t, error);
+    FileTensor *tensors = build_grow(&c->arena, c->tensors, c->n_tensors, sizeof *tensors);
     if (!tensors) return fail_memory(error, "the tensor table");
     c->tensors = tensors;
     tensors[c->n_tensors++] = *t;
@@ -172,7 +191,7 @@ Status build_setting(Build *b, const Setting *setting, const char *path, Error *
         return fail_memory(error, "the keys");
     if (existed)
         return fail(error, BAD_FILE, "%s: key '%.100s': expected one of this name, found a second", path, setting->key);
-    Setting *settings = list_grow(&c->arena, c->settings, c->n_settings, sizeof *settings);
+    Setting *settings = build_grow(&c->arena, c->settings, c->n_settings, sizeof *settings);
     if (!settings) return fail_memory(error, "the keys");
     c->settings = settings;
     settings[c->n_settings++] = *setting;

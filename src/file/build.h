@@ -19,6 +19,13 @@ typedef struct Build {
 /* n_bytes of zeros and one more, or a copy of `bytes`; NULL when there is no memory. */
 char *build_text(Build *build, const char *bytes, size_t n_bytes);
 
+/* "folder/name", in the arena; NULL when there is no memory. */
+char *build_path(Build *build, const char *folder, const char *name);
+
+/* Makes room for item n of a list that grows one by one: its room is always 64 doubled some times,
+ * so it need not be remembered.  What is outgrown stays in the arena: at most as much again. */
+void *build_grow(Arena *arena, void *list, int64_t n, size_t each);
+
 /* Opens a file and adds it to the catalog's. */
 Status build_file(Build *build, const char *path, int *file, Error *error);
 
@@ -40,6 +47,12 @@ Status build_setting(Build *build, const Setting *setting, const char *path, Err
 Status gguf_read(Build *build, const char *path, Error *error);
 Status folder_read(Build *build, const char *path, Error *error);
 Status tokenizer_file_read(Build *build, const char *path, Error *error);   /* .model or .json */
+
+/* Tensors of one .safetensors file; of all that an index ("model.safetensors.index.json") names. */
+Status safetensors_read(Build *build, const char *path, Error *error);
+Status safetensors_index_read(Build *build, const char *folder, const char *index_name, Error *error);
+/* A JSON object becomes settings, nested names joined by dots. */
+Status config_read(Build *build, const char *path, Error *error);
 
 /* What a file that is none of ours is instead ("a Git LFS pointer ..."), or NULL. */
 const char *foreign_kind(const uint8_t *head, size_t n_bytes);

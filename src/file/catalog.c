@@ -25,7 +25,7 @@ static Status open_file(Build *b, const char *path, Error *error)
     if (n >= 4 && memcmp(head, "GGUF", 4) == 0) return gguf_read(b, path, error);
     const char *kind = foreign_kind(head, n);
     if (kind) return fail(error, BAD_FILE, "%s: expected a model, found %s", path, kind);
-    return fail(error, UNSUPPORTED, "%s: expected a GGUF file, found something else", path);
+    return tokenizer_file_read(b, path, error);
 }
 
 Status catalog_open(const char *path, Catalog *out, Error *error)
@@ -39,7 +39,7 @@ Status catalog_open(const char *path, Catalog *out, Error *error)
     }
     struct stat info;
     const bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-    const Status status = folder ? fail(error, UNSUPPORTED, "%s: expected a file, found a folder", path) : open_file(&build, path, error);
+    const Status status = folder ? folder_read(&build, path, error) : open_file(&build, path, error);
     if (status != OK) catalog_close(out);
     return status;
 }

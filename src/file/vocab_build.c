@@ -95,3 +95,56 @@ Status vocab_pad(Build *b, int64_t n, const char *path, Error *error)
     v->n_pieces = (int32_t)n;
     return OK;
 }
+
+int32_t vocab_find(const Vocab *v, const char *text)
+{
+    const size_t n = strlen(text);
+    for (int32_t id = 0; id < v->n_pieces; id++)
+        if (v->pieces[id].n_bytes == n && memcmp(v->pieces[id].text, text, n) == 0) return id;
+    return -1;
+}
+
+/* Spaces of an added token's text are spaces; in a SentencePiece vocabulary they are U+2581. */
+static char *spelled(Build *b, const char *text, bool escape, size_t *n_bytes)
+{
+    size_t n = 0;
+    for (const char *c = text; *c; c++) n += escape && *c == ' ' ? 3 : 1;
+    char *copy = build_text(b, NULL, n);
+    *n_bytes = n;
+    for (char *to = copy; copy && *text; text++) {
+        if (escape && *text == ' ') memcpy(to, "\xe2\x96\x81", 3), to += 3;
+        else *to++ = *text;
+    }
+    return copy;
+}
+
+static Status add_token(Build *b, const Added *added, const char *path, Error *error)
+{
+    Vocab *v = &b->catalog->vocab;
+    Piece *p = &v->pieces[added->id];
+    if (strlen(added->text) > VOCAB_PIECE_BYTES_MAX / 3)
+        return fail(error, BAD_FILE, "%s: token %lld: expected text of at most %d bytes, found %zu", path,
+                    (long long)added->id, VOCAB_PIECE_BYTES_MAX / 3, strlen(added->text));
+    size_t n_bytes;
+    const bool escape = v->kind == VOCAB_SPM && !added->special;
+    p->text = spelled(b, added->text, escape, &n_bytes);
+    if (!p->text) return fail_memory(error, "the vocabulary");
+    p->n_bytes = (uint32_t)n_bytes;
+    /* <unk> is listed as special too, but it means more than that. */
+    if (p->type != PIECE_UNKNOWN) p->type = added->special ? PIECE_CONTROL : PIECE_USER;
+    return OK;
+}
+
+Status vocab_add_tokens(Build *b, const Added *added, int64_t n, const char *path, Error *error)
+{
+    int64_t id_max = -1;
+    for (int64_t i = 0; i < n; i++) {
+        if (added[i].id < 0 || added[i].id >= VOCAB_PIECES_MAX)
+            return fail(error, BAD_FILE, "%s: added token '%.60s': expected an id below %d, found %lld", path,
+                        added[i].text, VOCAB_PIECES_MAX, (long long)added[i].id);
+        if (added[i].id > id_max) id_max = added[i].id;
+    }
+    TRY(vocab_pad(b, id_max + 1, path, error));
+    for (int64_t i = 0; i < n; i++) TRY(add_token(b, &added[i], path, error));
+    return OK;
+}
