@@ -42,23 +42,26 @@ static void resident_first(Model *m, int layer, Work *w, int n_groups)
         }
 }
 
-/* ids, and the groups in the same order as ids. */
+/* Rows and slots sorted by expert, in the order of ids; within an expert by slot. */
 static void order_groups(Model *m, int layer, const Step *step, Work *w)
 {
     Routes *r = &w->routes;
-    const int n_used = (int)m->sizes.n_used;
-    resident_first(m, layer, w, r->n_groups);
-    int n = 0;
-    for (int g = 0; g < r->n_groups; g++) {
-        r->group_expert[g] = w->ids[g].expert;
-        r->group_begin[g] = n;
-        for (int i = 0; i < step->n_tokens * n_used; i++)
-            if (r->experts[i] == w->ids[g].expert) {
-                r->rows[n] = i / n_used;
-                r->slots[n++] = i;
-            }
+    const int n_used = (int)m->sizes.n_used, n_slots = step->n_tokens * n_used, n_groups = r->n_groups;
+    int32_t next[EXPERTS_MAX] = { 0 };                      /* per expert: how many, then where    */
+
+    resident_first(m, layer, w, n_groups);
+    for (int i = 0; i < n_slots; i++) next[r->experts[i]]++;
+    r->group_begin[0] = 0;
+    for (int g = 0; g < n_groups; g++) {
+        const int expert = r->group_expert[g] = w->ids[g].expert;
+        r->group_begin[g + 1] = r->group_begin[g] + next[expert];
+        next[expert] = r->group_begin[g];
     }
-    r->group_begin[r->n_groups] = n;
+    for (int i = 0; i < n_slots; i++) {
+        const int32_t at = next[r->experts[i]]++;
+        r->rows[at] = i / n_used;
+        r->slots[at] = i;
+    }
 }
 
 Status moe(Model *m, int layer, const Step *step, Work *w, Error *error)
