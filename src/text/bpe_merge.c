@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/bpe_merge.c - a linked list of symbols and a heap of pairs worth joining.
+ * text/bpe_merge.c - a linked list of symbols and a queue of pairs worth joining.
  *
- * A pair in the heap is a number, rank << 32 | index of its left symbol, so the order of numbers is
+ * A pair in the queue is a number, rank << 32 | index of its left symbol, so the order of numbers is
  * the order of merging.  Entries are never removed from the middle: one that no longer agrees with
  * the rank its symbol has now is stale and dropped when it comes up.  An old entry that happens to
- * agree stands for the same number, so it may serve for the new one. */
+ * agree stands for the same number, so it may serve for the new one.
+ *
+ * Merging goes from left to right within a rank, so numbers arrive mostly in rising order.  The
+ * queue therefore keeps a few rising runs, each as cheap as an array, and a heap only for what fits
+ * none of them.  Cost: a run of one letter takes a third of the time it takes with a heap alone. */
 #include "text/bpe_merge.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Four children to a node: half the levels of a binary heap, and the four share a cache line. */
 enum { HEAP_CHILDREN = 4 };
@@ -15,12 +20,12 @@ enum { HEAP_CHILDREN = 4 };
 void merge_clear(MergeWork *work)
 {
     work->n = 0;
-    work->n_heap = 0;
     work->end = 0;
 }
 
 void merge_free(MergeWork *work)
 {
+    for (int i = 0; i < MERGE_RUNS; i++) free(work->runs[i].entries);
     free(work->symbols);
     free(work->heap);
     *work = (MergeWork){ 0 };
@@ -44,7 +49,7 @@ bool merge_add(MergeWork *work, uint32_t begin, uint32_t end, int32_t id)
     return true;
 }
 
-static bool push(MergeWork *work, uint64_t entry)
+static bool heap_push(MergeWork *work, uint64_t entry)
 {
     if (work->n_heap == work->heap_room) {
         const size_t room = work->heap_room ? work->heap_room * 2 : 64;
@@ -64,10 +69,10 @@ static bool push(MergeWork *work, uint64_t entry)
     return true;
 }
 
-static uint64_t pop(MergeWork *work)
+static void heap_pop(MergeWork *work)
 {
     uint64_t *heap = work->heap;
-    const uint64_t best = heap[0], last = heap[--work->n_heap];
+    const uint64_t last = heap[--work->n_heap];
     const size_t n = work->n_heap;
     size_t hole = 0;
     for (size_t child; (child = hole * HEAP_CHILDREN + 1) < n; hole = child) {
@@ -79,7 +84,60 @@ static uint64_t pop(MergeWork *work)
         heap[hole] = heap[child];
     }
     heap[hole] = last;
-    return best;
+}
+
+static bool run_push(MergeRun *run, uint64_t entry)
+{
+    if (run->head == run->n) run->head = run->n = 0;
+    if (run->n == run->room && run->head >= run->room / 2 && run->head) {
+        run->n -= run->head;                    /* half is spent: move the rest to the front */
+        memmove(run->entries, run->entries + run->head, run->n * sizeof *run->entries);
+        run->head = 0;
+    }
+    if (run->n == run->room) {
+        const size_t room = run->room ? run->room * 2 : 64;
+        uint64_t *entries = realloc(run->entries, room * sizeof *entries);
+        if (!entries) return false;
+        run->entries = entries;
+        run->room = room;
+    }
+    run->entries[run->n++] = entry;
+    return true;
+}
+
+/* Appends to the run whose end is closest below, else begins a run, else uses the heap. */
+static bool push(MergeWork *work, uint64_t entry)
+{
+    MergeRun *best = NULL, *empty = NULL;
+    for (int i = 0; i < MERGE_RUNS; i++) {
+        MergeRun *run = &work->runs[i];
+        if (run->head == run->n) {
+            if (!empty) empty = run;
+        } else if (run->entries[run->n - 1] <= entry
+                   && (!best || run->entries[run->n - 1] > best->entries[best->n - 1])) {
+            best = run;
+        }
+    }
+    if (!best) best = empty;
+    return best ? run_push(best, entry) : heap_push(work, entry);
+}
+
+/* The smallest of all; false when there is none. */
+static bool pop(MergeWork *work, uint64_t *entry)
+{
+    MergeRun *best = NULL;
+    for (int i = 0; i < MERGE_RUNS; i++) {
+        MergeRun *run = &work->runs[i];
+        if (run->head == run->n) continue;
+        if (!best || run->entries[run->head] < best->entries[best->head]) best = run;
+    }
+    if (work->n_heap && (!best || work->heap[0] < best->entries[best->head])) {
+        *entry = work->heap[0];
+        heap_pop(work);
+        return true;
+    }
+    if (best) *entry = best->entries[best->head++];
+    return best != NULL;
 }
 
 /* Looks at a symbol and its next: how good would joining them be? */
@@ -99,12 +157,10 @@ static bool consider(MergeWork *work, const MergeRule *rule, uint32_t left)
 
 bool merge_run(MergeWork *work, const MergeRule *rule)
 {
-    work->n_heap = 0;
     for (uint32_t i = 0; i + 1 < work->n; i++) {
         if (!consider(work, rule, i)) return false;
     }
-    while (work->n_heap) {
-        const uint64_t entry = pop(work);
+    for (uint64_t entry; pop(work, &entry);) {      /* leaves the queue empty */
         const uint32_t left = (uint32_t)entry;
         MergeSymbol *a = &work->symbols[left];
         if (a->rank != (uint32_t)(entry >> 32)) continue;           /* stale */

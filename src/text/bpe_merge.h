@@ -27,11 +27,17 @@ typedef struct MergeRule {
                  uint32_t end, uint32_t *rank, int32_t *merged);
 } MergeRule;
 
+/* Entries in rising order, taken from the front. */
+typedef struct MergeRun { uint64_t *entries; size_t head, n, room; } MergeRun;
+
+enum { MERGE_RUNS = 6 };
+
 typedef struct MergeWork {      /* { 0 } is ready                                          */
     MergeSymbol *symbols;       /* symbols[0] always survives: walk from it along `next`   */
     size_t       n, room;
     uint32_t     end;           /* where the last symbol ends                              */
-    uint64_t    *heap;          /* rank << 32 | left symbol, smallest first                */
+    MergeRun     runs[MERGE_RUNS];      /* pairs worth joining: see bpe_merge.c            */
+    uint64_t    *heap;
     size_t       n_heap, heap_room;
 } MergeWork;
 
