@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * base/machine.c - the numbers Linux gives: /proc/meminfo and the control group. */
 #include "base/machine.h"
 
 #include <stdio.h>
