@@ -20,7 +20,7 @@ void add_ref(float *y, const float *x, size_t n)
 
 void axpy_ref(float *y, float a, const float *x, size_t n)
 {
-    for (size_t i = 0; i < n; i++) y[i] = (float)((double)a * (double)x[i] + (double)y[i]);
+    for (size_t i = 0; i < n; i++) y[i] = fmaf(a, x[i], y[i]);     /* rounded once */
 }
 
 void scale_ref(float *y, float a, size_t n)
