@@ -12,14 +12,21 @@
 
 /* ---- check ---- */
 
+/* "46.703 B parameters, 28.45 GB (26.49 GiB)"; small models in millions and megabytes. */
+static void describe_size(int64_t n_values, int64_t n_bytes, char *out, size_t room)
+{
+    const bool large = n_values >= 100000000;
+    snprintf(out, room, "%.3f %s parameters, %.2f %cB (%.2f %ciB)", (double)n_values / (large ? 1e9 : 1e6), large ? "B" : "M",
+             (double)n_bytes / (large ? 1e9 : 1e6), large ? 'G' : 'M', (double)n_bytes / (double)(large ? GIB : MIB), large ? 'G' : 'M');
+}
+
 static void describe(const mixt_model *m, char *line, size_t room)
 {
     const mixt_model_info i = mixt_model_read(m);
-    char experts[64] = "dense", network[160] = "vocabulary only";
+    char experts[64] = "dense", size[96] = "", network[224] = "vocabulary only";
     if (i.n_experts) snprintf(experts, sizeof experts, "%lld experts, %lld used", (long long)i.n_experts, (long long)i.n_used);
-    if (i.arch)
-        snprintf(network, sizeof network, "%s, %lld layers, %s, %.3f B parameters, %.2f GB (%.2f GiB)", i.arch, (long long)i.n_layers,
-                 experts, (double)i.n_values / 1e9, (double)i.weight_bytes / 1e9, (double)i.weight_bytes / (double)GIB);
+    describe_size(i.n_values, i.weight_bytes, size, sizeof size);
+    if (i.arch) snprintf(network, sizeof network, "%s, %lld layers, %s, %s", i.arch, (long long)i.n_layers, experts, size);
     snprintf(line, room, "%s: ok: %s, %s, %s, %lld tokens", i.path, i.container, network, i.tokenizer ? i.tokenizer : "no tokenizer",
              (long long)i.n_vocab);
 }
