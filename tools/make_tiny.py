@@ -56,7 +56,7 @@ SHAPES = {
     'all-experts': Shape(E=4, U=4),
     'tied':        Shape(tied=True),
     'no-grouping': Shape(kv_heads=4),
-    'odd':         Shape(D=36, F=52, L=2, heads=3, kv_heads=1, d=12, E=5, U=3, base=1e4),
+    'odd':         Shape(D=36, F=52, L=2, heads=3, kv_heads=1, d=12, E=5, U=3, base=1e4, eps=0.01),
     'wide256':     Shape(D=256, F=256, L=2, heads=8, kv_heads=4, d=32, E=4, U=2),   # K formats apply
 }
 

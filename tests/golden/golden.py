@@ -91,6 +91,13 @@ class Bench:
             raise Failed('%s: exit %d: %s' % (' '.join(command)[:200], done.returncode, words[-1]))
         return done.stdout
 
+    def attempt(self, words, part, *arguments):
+        """A program that fails ends the checks about one model, not those about the next."""
+        try:
+            part(self, *arguments)
+        except (Failed, subprocess.TimeoutExpired, OSError, ValueError) as problem:
+            self.check(False, '%s: %s' % (words, problem))
+
     def logits(self, model, ids, *options):
         """The engine's logits: the bytes of the file it wrote."""
         out = os.path.join(self.scratch, 'logits.npy')
@@ -163,23 +170,26 @@ def same(bench, words, want, got):
 
 def part_self(bench):
     for name, shape in make_tiny.SHAPES.items():
-        seed = seed_for(shape, IDS)
-        path = make_tiny.make_gguf(bench.path(name + '.gguf'), shape, seed)
-        want, routes, weights = oracle.logits(oracle_files.open_model(path), IDS)
-        got, got_routes, got_weights = bench.ask_reference(path, IDS)
-        close(bench, '%s: reference, numpy' % name, want, got, ORACLES)
-        if shape.E:
-            bench.check(np.array_equal(routes, got_routes) and np.allclose(weights, got_weights, atol=1e-7),
-                        '%s: routes of reference and numpy equal, %s' % (name, routes.shape))
-        folder = make_tiny.make_hf(bench.path(name + '-hf'), shape, seed)
-        close(bench, '%s: GGUF, Hugging Face folder' % name, want,
-              oracle.logits(oracle_files.open_model(folder), IDS)[0].astype(np.float32), ORACLES)
-        folder = make_tiny.make_mistral(bench.path(name + '-mistral'), shape, seed, shards=2)
-        close(bench, '%s: GGUF, Mistral folder' % name, want,
-              oracle.logits(oracle_files.open_model(folder), IDS)[0].astype(np.float32), ORACLES)
-    self_containers(bench)
-    self_formats(bench)
-    self_stories(bench)
+        bench.attempt(name, self_shape, name, shape)
+    for part in (self_containers, self_formats, self_stories):
+        bench.attempt(part.__name__, part)
+
+
+def self_shape(bench, name, shape):
+    seed = seed_for(shape, IDS)
+    path = make_tiny.make_gguf(bench.path(name + '.gguf'), shape, seed)
+    want, routes, weights = oracle.logits(oracle_files.open_model(path), IDS)
+    got, got_routes, got_weights = bench.ask_reference(path, IDS)
+    close(bench, '%s: reference, numpy' % name, want, got, ORACLES)
+    if shape.E:
+        bench.check(np.array_equal(routes, got_routes) and np.allclose(weights, got_weights, atol=1e-7),
+                    '%s: routes of reference and numpy equal, %s' % (name, routes.shape))
+    folder = make_tiny.make_hf(bench.path(name + '-hf'), shape, seed)
+    close(bench, '%s: GGUF, Hugging Face folder' % name, want,
+          oracle.logits(oracle_files.open_model(folder), IDS)[0].astype(np.float32), ORACLES)
+    folder = make_tiny.make_mistral(bench.path(name + '-mistral'), shape, seed, shards=2)
+    close(bench, '%s: GGUF, Mistral folder' % name, want,
+          oracle.logits(oracle_files.open_model(folder), IDS)[0].astype(np.float32), ORACLES)
 
 
 def self_containers(bench):
@@ -228,40 +238,47 @@ def self_stories(bench):
 
 def part_agree(bench):
     for name, shape in make_tiny.SHAPES.items():
-        path = make_tiny.make_gguf(bench.path(name + '.gguf'), shape, seed_for(shape, IDS))
-        want, routes, weights = oracle.logits(oracle_files.open_model(path), IDS)
-        reference = bench.ask_reference(path, IDS)[0]
-        for device, kv, bound in (('ref', 'f32', REF_F32), ('cpu', 'f32', CPU_F32), ('cpu', 'f16', CPU_F16)):
-            got = array(bench.logits(path, IDS, '--device', device, '--kv', kv))
-            close(bench, '%s: %s, %s cache, against numpy' % (name, device, kv), want, got, bound)
-            close(bench, '%s: %s, %s cache, against reference' % (name, device, kv), reference, got, bound)
-        last = os.path.join(bench.scratch, 'last.npy')
-        bench.run(bench.mixt, 'logits', path, '--ids', comma(IDS), '-o', last, '--kv', 'f16')
-        bench.check(np.array_equal(np.load(last), got[-1]), '%s: without --all, the last row alone' % name)
-        if shape.E:
-            got_routes, got_weights = bench.routes(path, IDS, '--kv', 'f32')
-            bench.check(got_routes.dtype == np.int32 and np.array_equal(got_routes, routes),
-                        '%s: routes equal, %s' % (name, routes.shape))
-            bench.check(got_weights.dtype == np.float32 and got_weights.shape == weights.shape
-                        and np.abs(got_weights - weights).max() < 1e-5,
-                        '%s: weights of routes within 1e-5' % name)
+        bench.attempt(name, agree, name, shape)
+
+
+def agree(bench, name, shape):
+    path = make_tiny.make_gguf(bench.path(name + '.gguf'), shape, seed_for(shape, IDS))
+    want, routes, weights = oracle.logits(oracle_files.open_model(path), IDS)
+    reference = bench.ask_reference(path, IDS)[0]
+    for device, kv, bound in (('ref', 'f32', REF_F32), ('cpu', 'f32', CPU_F32), ('cpu', 'f16', CPU_F16)):
+        got = array(bench.logits(path, IDS, '--device', device, '--kv', kv))
+        close(bench, '%s: %s, %s cache, against numpy' % (name, device, kv), want, got, bound)
+        close(bench, '%s: %s, %s cache, against reference' % (name, device, kv), reference, got, bound)
+    last = os.path.join(bench.scratch, 'last.npy')
+    bench.run(bench.mixt, 'logits', path, '--ids', comma(IDS), '-o', last, '--kv', 'f16')
+    bench.check(np.array_equal(np.load(last), got[-1]), '%s: without --all, the last row alone' % name)
+    if shape.E:
+        got_routes, got_weights = bench.routes(path, IDS, '--kv', 'f32')
+        bench.check(got_routes.dtype == np.int32 and np.array_equal(got_routes, routes),
+                    '%s: routes equal, %s' % (name, routes.shape))
+        bench.check(got_weights.dtype == np.float32 and got_weights.shape == weights.shape
+                    and np.abs(got_weights - weights).max() < 1e-5,
+                    '%s: weights of routes within 1e-5' % name)
 
 
 def part_folders(bench):
     for name in ('mixtral', 'wide-heads', 'dense', 'tied', 'odd', 'window'):
-        shape = make_tiny.SHAPES[name]
-        path = make_tiny.make_gguf(bench.path(name + '.gguf'), shape)
-        want = bench.logits(path, IDS)
-        for words, other in (
-                ('GGUF v2', make_tiny.make_gguf(bench.path('v2.gguf'), shape, version=2)),
-                ('one tensor per expert', make_tiny.make_gguf(bench.path('older.gguf'), shape, older=True)),
-                ('GGUF in 3 parts', make_tiny.make_gguf(bench.path('parts.gguf'), shape, split=3)),
-                ('no tokenizer', make_tiny.make_gguf(bench.path('mute.gguf'), shape, tokenizer=False))):
-            same(bench, '%s: GGUF F32, %s' % (name, words), want, bench.logits(other, IDS))
-        folders(bench, name, shape, 'F32', want)
-        for dtype in SIXTEEN_BITS:
-            folders(bench, name, shape, dtype, None)
-    convert_q8_0(bench)
+        bench.attempt(name, containers, name, make_tiny.SHAPES[name])
+    bench.attempt('convert --type q8_0', convert_q8_0)
+
+
+def containers(bench, name, shape):
+    path = make_tiny.make_gguf(bench.path(name + '.gguf'), shape)
+    want = bench.logits(path, IDS)
+    for words, other in (
+            ('GGUF v2', make_tiny.make_gguf(bench.path('v2.gguf'), shape, version=2)),
+            ('one tensor per expert', make_tiny.make_gguf(bench.path('older.gguf'), shape, older=True)),
+            ('GGUF in 3 parts', make_tiny.make_gguf(bench.path('parts.gguf'), shape, split=3)),
+            ('no tokenizer', make_tiny.make_gguf(bench.path('mute.gguf'), shape, tokenizer=False))):
+        same(bench, '%s: GGUF F32, %s' % (name, words), want, bench.logits(other, IDS))
+    folders(bench, name, shape, 'F32', want)
+    for dtype in SIXTEEN_BITS:
+        folders(bench, name, shape, dtype, None)
 
 
 def folders(bench, name, shape, dtype, want):
@@ -319,32 +336,33 @@ def bits(bench, words, path, ids, *options):
 
 
 def part_bits(bench):
-    shape = make_tiny.SHAPES['wide256']
     for kind in blocks.TYPES:
-        path = make_tiny.make_gguf(bench.path(kind + '.gguf'), shape, 1, kind)
+        path = make_tiny.make_gguf(bench.path(kind + '.gguf'), make_tiny.SHAPES['wide256'], 1, kind)
         for kv in ('f32', 'f16'):
-            bits(bench, '%s, %s cache' % (kind, kv), path, LONG[:100], '--kv', kv)
+            words = '%s, %s cache' % (kind, kv)
+            bench.attempt(words, bits, words, path, LONG[:100], '--kv', kv)
     for name in ('mixtral', 'window', 'top4of16', 'odd', 'dense-window'):
         path = make_tiny.make_gguf(bench.path(name + '.gguf'), make_tiny.SHAPES[name])
         for kv in ('f32', 'f16'):
-            bits(bench, '%s, %s cache, 300 rows' % (name, kv), path, LONG, '--kv', kv)
+            words = '%s, %s cache, 300 rows' % (name, kv)
+            bench.attempt(words, bits, words, path, LONG, '--kv', kv)
     path = make_tiny.make_gguf(bench.path('ref.gguf'), make_tiny.SHAPES['mixtral'])
-    bits(bench, 'device ref', path, LONG[:70], '--device', 'ref')
+    bench.attempt('device ref', bits, 'device ref', path, LONG[:70], '--device', 'ref')
 
 
 def part_formats(bench):
     shape, ids = make_tiny.SHAPES['wide256'], IDS[:24]
-    seed = seed_for(shape, ids)
     for kind in blocks.TYPES:
+        seed = seed_for(shape, ids, kind)
         path = make_tiny.make_gguf(bench.path(kind + '.gguf'), shape, seed, kind)
-        run = oracle.Run(oracle_files.open_model(path))
-        want = run.feed(ids)
-        if run.margin < 1e-4:
-            bench.skip('%s: a route is decided by %.1e' % (kind, run.margin))
-            continue
-        for device in ('cpu',) if bench.quick else ('cpu', 'ref'):
-            got = array(bench.logits(path, ids, '--kv', 'f32', '--device', device))
-            close(bench, '%s on %s against float64 on its decoded weights' % (kind, device), want, got, CPU_F32)
+        want = oracle.logits(oracle_files.open_model(path), ids)[0]
+        bench.attempt(kind, decoded, kind, path, ids, want)
+
+
+def decoded(bench, kind, path, ids, want):
+    for device in ('cpu',) if bench.quick else ('cpu', 'ref'):
+        got = array(bench.logits(path, ids, '--kv', 'f32', '--device', device))
+        close(bench, '%s on %s against float64 on its decoded weights' % (kind, device), want, got, CPU_F32)
 
 
 # ---- a real model --------------------------------------------------------------------------
@@ -422,19 +440,21 @@ def tell(bench, words, path, known):
 def part_stories(bench):
     for name, known in STORIES.items():
         path = story(bench, name)
-        if not path:
+        if path and not (bench.quick and 'wide256' in name):
+            bench.attempt(name, tales, name, path, known)
+
+
+def tales(bench, name, path, known):
+    """One model as it is, and with its matrices in every format that its rows admit."""
+    bench.check(tell(bench, name, path, known), '%s: its text is the known one' % name)
+    for kind in blocks.TYPES:
+        if kind.startswith('Q') and kind != 'Q8_0' and 'wide256' not in name:
             continue
-        wide = 'wide256' in name
-        if bench.quick and wide:
-            continue
-        bench.check(tell(bench, name, path, known), '%s: its text is the known one' % name)
-        for kind in ('F32', 'F16', 'BF16', 'Q8_0') + (('Q2_K', 'Q3_K', 'Q4_K', 'Q5_K', 'Q6_K', 'Q4_0', 'Q4_1',
-                                                       'Q5_0', 'Q5_1') if wide else ()):
-            made = recode(path, kind, bench.path(kind + '.gguf'))
-            as_known = tell(bench, '%s as %s' % (name, kind), made, known)
-            if kind in ('F32', 'F16', 'Q8_0'):
-                bench.check(as_known, '%s as %s: its text is the known one' % (name, kind))
-            os.remove(made)
+        made = recode(path, kind, bench.path(kind + '.gguf'))
+        as_known = tell(bench, '%s as %s' % (name, kind), made, known)
+        if kind in ('F32', 'F16', 'Q8_0'):
+            bench.check(as_known, '%s as %s: its text is the known one' % (name, kind))
+        os.remove(made)
 
 
 PARTS = {'agree': part_agree, 'folders': part_folders, 'bits': part_bits, 'formats': part_formats,
@@ -460,10 +480,7 @@ def main():
         bench = Bench(options, scratch)
         for name, part in parts:
             start = time.monotonic()
-            try:
-                part(bench)
-            except (Failed, subprocess.TimeoutExpired, OSError, ValueError) as problem:
-                bench.check(False, '%s: %s' % (name, problem))
+            bench.attempt(name, part)
             print('       %s took %.1f s' % (name, time.monotonic() - start), flush=True)
         print('%d passed, %d failed, %d skipped' % (bench.passed, bench.failed, bench.skipped))
     return 1 if bench.failed else 0
