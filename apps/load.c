@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * apps/load.c - see load.h. */
+#include "load.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "input.h"
+#include "progress.h"
+
+/* A file when there is one of that name, otherwise the name of a built-in format. */
+static Exit choose_template(const App *app, Loaded *out, const char **source)
+{
+    *source = opt_text(app->options, OPT_CHAT_TEMPLATE);
+    if (!*source || (!strchr(*source, '/') && access(*source, F_OK) != 0)) return DONE;
+    Buffer     text = { 0 };
+    const Exit code = input_read(app, *source, &text);
+    if (code == DONE) {
+        buffer_text(&text, "");                     /* an empty file becomes ""              */
+        out->template_source = text.data;
+        *source              = text.data;
+        return DONE;
+    }
+    buffer_free(&text);
+    return code;
+}
+
+Exit load_model(const App *app, const char *path, bool vocab_only, Loaded *out)
+{
+    mixt_model_options options_here = mixt_model_defaults();
+    mixt_error         error;
+    options_here.vocab_only = vocab_only;
+    options_here.log        = remark_line;
+    options_here.log_user   = (void *)(uintptr_t)app;
+    const Exit code = choose_template(app, out, &options_here.chat_template);
+    if (code != DONE) return code;
+    if (mixt_model_open(path, &options_here, &out->model, &error) != MIXT_OK) return problem(app, &error, NULL);
+    out->info = mixt_model_read(out->model);
+    return DONE;
+}
+
+Exit load_network(const App *app, size_t n_context, Loaded *out)
+{
+    const Options      *o        = app->options;
+    mixt_engine_options settings = mixt_engine_defaults();
+    Progress            progress = progress_begin("loading", true);
+    mixt_error          error;
+    settings.device        = opt_text(o, OPT_DEVICE);
+    settings.cpu_set       = opt_text(o, OPT_CPU);
+    settings.n_threads     = (int)opt_whole(o, OPT_THREADS);
+    settings.kv            = strcmp(opt_text(o, OPT_KV), "f32") == 0 ? MIXT_KV_F32 : MIXT_KV_F16;
+    settings.n_batch       = (size_t)opt_whole(o, OPT_BATCH);
+    settings.expert_slots  = (size_t)opt_whole(o, OPT_EXPERT_SLOTS);
+    settings.progress      = progress_show;
+    settings.progress_user = &progress;
+
+    const mixt_status loaded = mixt_engine_new(out->model, &settings, &out->engine, &error);
+    progress_end(&progress);
+    if (loaded != MIXT_OK)
+        return problem(app, &error, loaded == MIXT_NO_MEMORY ? "try --expert-slots N, which keeps only N experts in memory" : NULL);
+    const mixt_status began = mixt_session_new(out->engine, n_context, &out->session, &error);
+    if (began != MIXT_OK) return problem(app, &error, began == MIXT_NO_MEMORY ? "try a smaller --ctx" : NULL);
+    return DONE;
+}
+
+void load_free(Loaded *loaded)
+{
+    mixt_session_free(loaded->session);
+    mixt_engine_free(loaded->engine);
+    mixt_model_free(loaded->model);
+    free(loaded->template_source);
+    *loaded = (Loaded){ 0 };
+}
+
+/* ---- reading tokens ---- */
+
+static size_t common_prefix(const mixt_session *session, const mixt_token *tokens, size_t n_tokens)
+{
+    const mixt_token *held = mixt_session_tokens(session);
+    const size_t      n    = mixt_session_n_tokens(session);
+    size_t            same = 0;
+    while (same < n && same < n_tokens && held[same] == tokens[same]) same++;
+    return same;
+}
+
+mixt_status load_read(Loaded *loaded, const mixt_token *tokens, size_t n_tokens, size_t *n_reused, mixt_error *error)
+{
+    enum { PIECE = 256 };           /* long enough to compute well, short enough to be stopped */
+    Progress progress = progress_begin("reading the prompt", false);
+    size_t   done     = common_prefix(loaded->session, tokens, n_tokens);
+    if (n_reused) *n_reused = done;
+    mixt_status status = MIXT_OK;
+    const size_t first = done;
+    do {
+        if (progress_show(&progress, (int64_t)(done - first), (int64_t)(n_tokens - first))) {
+            status = MIXT_CANCELLED;
+            *error = (mixt_error){ .code = status, .text = "interrupted" };
+            break;
+        }
+        done   = n_tokens - done > PIECE ? done + PIECE : n_tokens;
+        status = mixt_session_sync(loaded->session, tokens, done, error);
+    } while (status == MIXT_OK && done < n_tokens);
+    progress_end(&progress);
+    return status;
+}

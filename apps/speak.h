@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * apps/speak.h - a model that answers: prompt tokens in, text on stdout as it comes, reports afterwards. */
+#ifndef APPS_SPEAK_H
+#define APPS_SPEAK_H
+
+#include "encode.h"
+#include "experts.h"
+#include "json.h"
+
+typedef struct Speaker {
+    const App     *app;
+    Loaded         loaded;
+    mixt_sampler  *sampler;
+    uint64_t       seed;
+    bool           quiet;           /* the text is only collected, for JSON                */
+    bool           trim;            /* leave out blanks before the first word              */
+    /* ---- the last answer ---- */
+    Buffer         text;
+    size_t         n_prompt, n_reused;
+    int64_t        prompt_us;
+    mixt_generated generated;
+    mixt_engine_stats before;       /* the engine's counters when the turn began           */
+} Speaker;                          /* { .app = app } is nothing yet                       */
+
+Exit speaker_open(Speaker *s, const char *path);
+void speaker_free(Speaker *s);
+/* A new sampler as the options say now; the old one stays when that fails. */
+Exit speaker_sampler(Speaker *s);
+/* Read the prompt, write the answer.  INTERRUPTED after Ctrl-C, with what there is in s->text. */
+Exit speaker_turn(Speaker *s, const Ids *prompt);
+/* --verbose and --experts, on stderr. */
+void speaker_report(const Speaker *s);
+Exit speaker_json(const Speaker *s, Exit code);
+
+#endif
