@@ -38,8 +38,8 @@ static inline const char *test_data(const char *name)
 #else
     if (!root) root = "../shared/data";
 #endif
-    snprintf(path, sizeof paths[0], "%s/%s", root, name);
-    if (access(path, R_OK) == 0) return path;
+    const int n = snprintf(path, sizeof paths[0], "%s/%s", root, name);
+    if (n < (int)sizeof paths[0] && access(path, R_OK) == 0) return path;
     print_message("skipped: %s is not here (set MIXT_TEST_DATA)\n", path);
     return NULL;
 }
