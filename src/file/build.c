@@ -147,7 +147,7 @@ static int by_offset(const void *a, const void *b)
 }
 
 static Status check_neighbours(const Build *b, const FileTensor *const *sorted, int64_t n, bool tight,
-                               int64_t data_begin, int64_t file_bytes, Error *error)
+                               int64_t data_begin, int file, Error *error)
 {
     int64_t end = data_begin;
     for (int64_t i = 0; i < n; i++) {
@@ -160,9 +160,9 @@ static Status check_neighbours(const Build *b, const FileTensor *const *sorted, 
         if (tight && t->offset != end) return tensor_fail(b, t, error, "no hole before its data, one ends at byte", end);
         end = t->offset + t->bytes;
     }
-    if (tight && end != file_bytes)
+    if (tight && end != b->catalog->files[file].n_bytes)
         return fail(error, BAD_FILE, "%s: data: expected tensors to end with the file at byte %lld, found %lld",
-                    b->catalog->path, (long long)file_bytes, (long long)end);
+                    b->catalog->files[file].path, (long long)b->catalog->files[file].n_bytes, (long long)end);
     return OK;
 }
 
@@ -174,7 +174,7 @@ Status build_check_layout(const Build *b, int64_t first, int file, bool tight, i
     if (!sorted) return fail_memory(error, "the tensor table");
     for (int64_t i = 0; i < n; i++) sorted[i] = &c->tensors[first + i];
     qsort(sorted, (size_t)n, sizeof *sorted, by_offset);
-    const Status status = check_neighbours(b, sorted, n, tight, data_begin, c->files[file].n_bytes, error);
+    const Status status = check_neighbours(b, sorted, n, tight, data_begin, file, error);
     free(sorted);
     return status;
 }

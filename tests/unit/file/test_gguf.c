@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <math.h>
 
-#include "base/clock.h"
+#include <time.h>
 
 enum { U8, I8, U16, I16, U32, I32, F_32, BOOL, TEXT, ARRAY, U64, I64, F_64 };
 
@@ -587,9 +587,9 @@ static void many_tensors_in_two_seconds(void **state)
     }
     put_data(&b, (size_t)MANY * 32);
     const char *path = made_file("many-tensors.gguf", &b);
-    const int64_t begin_us = clock_us();
+    const clock_t begin = clock();          /* of this process: others may be busy */
     expect_opened(path, &c);
-    const int64_t took_us = clock_us() - begin_us;
+    const int64_t took_us = (int64_t)((double)(clock() - begin) * 1e6 / CLOCKS_PER_SEC);
     print_message("%d tensors: %lld ms\n", MANY, (long long)took_us / 1000);
     assert_int_equal(c.n_tensors, MANY);
     for (int i = 0; i < MANY; i += 997) {
@@ -598,7 +598,7 @@ static void many_tensors_in_two_seconds(void **state)
         assert_ptr_equal(catalog_tensor(&c, name), &c.tensors[i]);
     }
     catalog_close(&c);
-    assert_true(took_us < 2000000);
+    assert_true(took_us < MANY_US_MAX);
 }
 
 static void many_keys_in_two_seconds(void **state)
@@ -614,13 +614,13 @@ static void many_keys_in_two_seconds(void **state)
         put_u32(&b, (uint32_t)i);
     }
     const char *path = made_file("many-keys.gguf", &b);
-    const int64_t begin_us = clock_us();
+    const clock_t begin = clock();          /* of this process: others may be busy */
     expect_opened(path, &c);
-    const int64_t took_us = clock_us() - begin_us;
+    const int64_t took_us = (int64_t)((double)(clock() - begin) * 1e6 / CLOCKS_PER_SEC);
     print_message("%d keys: %lld ms\n", MANY, (long long)took_us / 1000);
     assert_int_equal(catalog_setting(&c, "key.199999")->natural, 199999);
     catalog_close(&c);
-    assert_true(took_us < 2000000);
+    assert_true(took_us < MANY_US_MAX);
 }
 
 static void a_sparse_terabyte_opens(void **state)
