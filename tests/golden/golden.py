@@ -384,13 +384,15 @@ def story(bench, name):
 
 
 def text_of(path, ids):
-    """The words of ids, by the vocabulary in a GGUF file; ends at the end-of-text token."""
+    """The words of ids, by the vocabulary in a GGUF file; ends at the end-of-text token, and what only
+    controls says nothing."""
     settings = oracle_files.Gguf(path).settings
-    pieces, out = settings['tokenizer.ggml.tokens'], b''
+    pieces, kinds = settings['tokenizer.ggml.tokens'], settings['tokenizer.ggml.token_type']
+    out = b''
     for i in ids:
         if i == settings['tokenizer.ggml.eos_token_id']:
             break
-        piece = pieces[i]
+        piece = '' if kinds[i] == make_tiny.tokens.CONTROL else pieces[i]
         if piece.startswith('<0x') and len(piece) == 6:
             out += bytes([int(piece[3:5], 16)])
         else:
