@@ -151,17 +151,6 @@ static Status add_pattern(Pretokenizer *pre, const char *pattern, size_t n_bytes
     return OK;
 }
 
-/* The file's own patterns, one or several with a 0x1f between them. */
-static Status add_own(Pretokenizer *pre, const char *patterns, Error *error)
-{
-    for (;;) {
-        const size_t n = strcspn(patterns, "\x1f");
-        TRY(add_pattern(pre, patterns, n, error));
-        if (!patterns[n]) return OK;
-        patterns += n + 1;
-    }
-}
-
 static Status add_named(Pretokenizer *pre, const char *name, Error *error)
 {
     const NamedPre *row = find_named(name);
@@ -187,7 +176,7 @@ Status pretokenizer_new(const Vocab *vocab, const char *name, Pretokenizer **out
     if (!pre) return fail_memory(error, "a pre-tokeniser");
     pre->name = name;
     const Status status = vocab->pre_pattern
-        ? add_own(pre, vocab->pre_pattern, error)
+        ? add_pattern(pre, vocab->pre_pattern, strlen(vocab->pre_pattern), error)
         : add_named(pre, vocab->pre ? vocab->pre : "default", error);
     if (status != OK) {
         pretokenizer_free(pre);

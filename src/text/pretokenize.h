@@ -7,7 +7,7 @@
 
 typedef struct Pretokenizer Pretokenizer;
 
-/* By the file's own patterns (vocab->pre_pattern) or else by name (vocab->pre; NULL: "default").
+/* By the file's own pattern (vocab->pre_pattern) or else by name (vocab->pre; NULL: "default").
  * UNSUPPORTED lists the names that exist, and refuses patterns PCRE2 cannot compile. */
 Status pretokenizer_new(const Vocab *vocab, const char *name, Pretokenizer **out, Error *error);
 void   pretokenizer_free(Pretokenizer *pre);
