@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * quantize/header.c - see header.h.  Keys and tensor names come from the family's table. */
+#include "quantize/header.h"
+
+#include "base/checked.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- tensors ---- */
+
+static int64_t dim_size(const Sizes *s, Dim dim)
+{
+    const int64_t size[N_DIMS] = {
+        [DIM_V] = s->n_vocab, [DIM_D] = s->width,     [DIM_H] = s->n_heads * s->head_size,
+        [DIM_E] = s->n_experts, [DIM_F] = s->hidden,  [DIM_K] = s->n_kv_heads * s->head_size,
+    };
+    return size[dim];
+}
+
+/* The rule whose name arch_gguf_name gives: the first with a GGUF column. */
+static const TensorRule *find_rule(const Arch *arch, Role role)
+{
+    for (int i = 0; i < arch->n_tensors; i++)
+        if (arch->tensors[i].role == role && arch->tensors[i].name[SOURCE_GGUF]) return &arch->tensors[i];
+    return NULL;
+}
+
+static void make_name(char name[OUT_NAME_BYTES], const char *pattern, int layer)
+{
+    const char *hole = strstr(pattern, "%d");
+    if (hole)
+        snprintf(name, OUT_NAME_BYTES, "%.*s%d%s", (int)(hole - pattern), pattern, layer, hole + 2);
+    else
+        snprintf(name, OUT_NAME_BYTES, "%s", pattern);
+}
+
+static Status add_tensor(OutList *list, const Arch *arch, const Sizes *s, Role role, int layer, Error *error)
+{
+    const TensorRule *rule = find_rule(arch, role);
+    if (!rule) return OK;                               /* a dense layer has no router          */
+    OutTensor *t = &list->tensors[list->n++];
+    *t = (OutTensor){ .role = role, .layer = layer, .format = F32, .vector = !rule->shape[1] };
+    make_name(t->name, arch_gguf_name(arch, role), layer);
+    int64_t n_values = 1;
+    while (t->n_dims < 3 && rule->shape[t->n_dims]) {
+        const int64_t size = dim_size(s, rule->shape[t->n_dims]);
+        t->dims[t->n_dims++] = size;
+        if (size < 1 || !checked_mul(n_values, size, &n_values) || n_values > INT64_MAX / 64)
+            return fail(error, BAD_ARGUMENT, "%s: expected a sane number of values, found dimension %lld", t->name,
+                        (long long)size);
+    }
+    return OK;
+}
+
+Status out_list(const Arch *arch, const Sizes *s, bool with_output, OutList *out, Error *error)
+{
+    *out = (OutList){ .tensors = calloc((size_t)(s->n_layers + 1) * N_ROLES, sizeof *out->tensors) };
+    if (!out->tensors) return fail_memory(error, "the list of tensors");
+    Status status = add_tensor(out, arch, s, ROLE_EMBED, 0, error);
+    for (int layer = 0; status == OK && layer < s->n_layers; layer++)
+        for (Role role = ROLE_ATTN_NORM; status == OK && role < N_ROLES; role++)
+            status = add_tensor(out, arch, s, role, layer, error);
+    if (status == OK) status = add_tensor(out, arch, s, ROLE_OUT_NORM, 0, error);
+    if (status == OK && with_output) status = add_tensor(out, arch, s, ROLE_OUT, 0, error);
+    if (status == OK) return OK;
+    free(out->tensors);
+    *out = (OutList){ 0 };
+    return status;
+}
+
+int64_t out_cols(const OutTensor *t)
+{
+    return t->dims[t->n_dims - 1];
+}
+
+int64_t out_rows(const OutTensor *t)
+{
+    int64_t rows = 1;
+    for (int i = 0; i < t->n_dims - 1; i++) rows *= t->dims[i];
+    return rows;
+}
+
+int64_t out_bytes(const OutTensor *t)
+{
+    return out_rows(t) * format_row_bytes(t->format, out_cols(t));
+}
+
+Status out_check(const OutTensor *t, Error *error)
+{
+    const FormatInfo *f = &format_info[t->format];
+    if (out_cols(t) % f->block_values == 0) return OK;
+    return fail(error, BAD_ARGUMENT, "%s: %s needs rows of a multiple of %d numbers, found %lld", t->name, f->name,
+                f->block_values, (long long)out_cols(t));
+}
+
+/* ---- settings ---- */
+
+Status put_words(GgufWriter *w, const char *key, const char *words, Error *error)
+{
+    return gguf_put_text(w, key, words, strlen(words), error);
+}
+
+static double size_value(const Sizes *s, Size size)
+{
+    switch (size) {
+    case SIZE_LAYERS:      return (double)s->n_layers;
+    case SIZE_CONTEXT:     return (double)s->n_context;
+    case SIZE_MODEL_WIDTH: return (double)s->width;
+    case SIZE_HEADS:       return (double)s->n_heads;
+    case SIZE_KV_HEADS:    return (double)s->n_kv_heads;
+    case SIZE_HEAD:        return (double)s->head_size;
+    case SIZE_EXPERTS:     return (double)s->n_experts;
+    case SIZE_USED:        return (double)s->n_used;
+    case SIZE_HIDDEN:      return (double)s->hidden;
+    case SIZE_WINDOW:      return (double)s->window;
+    case SIZE_TURNED:      return (double)s->n_turned;
+    case SIZE_NORM_EPS:    return s->norm_eps;
+    case SIZE_ROPE_BASE:   return s->rope_base;
+    case N_SIZES:          break;
+    }
+    abort();
+}
+
+Status put_sizes(GgufWriter *w, const Arch *arch, const Sizes *s, Error *error)
+{
+    const char *family = arch->names[SOURCE_GGUF][0];
+    char key[128];
+    TRY(put_words(w, "general.architecture", family, error));
+    for (int i = 0; i < arch->n_sizes; i++) {
+        const SizeRule *rule = &arch->sizes[i];
+        const char *keys = rule->key[SOURCE_GGUF];
+        if (!keys || (rule->size == SIZE_WINDOW && s->window == 0)) continue;
+        snprintf(key, sizeof key, "%.*s", (int)strcspn(keys, "|"), keys);
+        const double value = size_value(s, rule->size);
+        const bool real = rule->size == SIZE_NORM_EPS || rule->size == SIZE_ROPE_BASE;
+        TRY(real ? gguf_put_f32(w, key, (float)value, error) : gguf_put_u32(w, key, (uint32_t)value, error));
+    }
+    /* Two keys every reader knows and no size of ours needs: both follow from other sizes. */
+    snprintf(key, sizeof key, "%s.attention.value_length", family);
+    TRY(gguf_put_u32(w, key, (uint32_t)s->head_size, error));
+    snprintf(key, sizeof key, "%s.vocab_size", family);
+    return gguf_put_u32(w, key, (uint32_t)s->n_vocab, error);
+}
+
+/* ---- vocabulary ---- */
+
+typedef struct Columns {            /* one array per key, as GGUF stores pieces             */
+    const char **texts;
+    size_t      *n_bytes;
+    float       *scores;
+    int32_t     *types;
+} Columns;
+
+static void columns_free(Columns *c)
+{
+    free(c->texts);
+    free(c->n_bytes);
+    free(c->scores);
+    free(c->types);
+}
+
+static Status put_pieces(GgufWriter *w, const Vocab *v, Error *error)
+{
+    const size_t n = (size_t)v->n_pieces;
+    Columns c = { calloc(n, sizeof *c.texts), calloc(n, sizeof *c.n_bytes), calloc(n, sizeof *c.scores),
+                  calloc(n, sizeof *c.types) };
+    Status status = OK;
+    if (!c.texts || !c.n_bytes || !c.scores || !c.types) {
+        status = fail_memory(error, "the vocabulary");
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            c.texts[i] = v->pieces[i].text;
+            c.n_bytes[i] = v->pieces[i].n_bytes;
+            c.scores[i] = v->pieces[i].score;
+            c.types[i] = v->pieces[i].type;
+        }
+        status = gguf_put_texts(w, "tokenizer.ggml.tokens", c.texts, c.n_bytes, n, error);
+        if (status == OK && v->kind == VOCAB_SPM)
+            status = gguf_put_f32s(w, "tokenizer.ggml.scores", c.scores, n, error);
+        if (status == OK) status = gguf_put_i32s(w, "tokenizer.ggml.token_type", c.types, n, error);
+    }
+    columns_free(&c);
+    return status;
+}
+
+/* Merges are written as one text each, "left right". */
+static Status put_merges(GgufWriter *w, const Vocab *v, Error *error)
+{
+    const size_t n = (size_t)v->n_merges;
+    size_t n_all = 0;
+    for (size_t i = 0; i < n; i++) n_all += (size_t)v->merges[i].n_left + 1 + v->merges[i].n_right;
+    char *all = malloc(n_all + 1), *at = all;
+    const char **texts = calloc(n + 1, sizeof *texts);
+    size_t *n_bytes = calloc(n + 1, sizeof *n_bytes);
+    Status status = all && texts && n_bytes ? OK : fail_memory(error, "the merges");
+    for (size_t i = 0; status == OK && i < n; i++) {
+        const Merge *m = &v->merges[i];
+        texts[i] = at;
+        n_bytes[i] = (size_t)m->n_left + 1 + m->n_right;
+        memcpy(at, m->left, m->n_left);
+        at[m->n_left] = ' ';
+        memcpy(at + m->n_left + 1, m->right, m->n_right);
+        at += n_bytes[i];
+    }
+    if (status == OK) status = gguf_put_texts(w, "tokenizer.ggml.merges", texts, n_bytes, n, error);
+    free(all);
+    free(texts);
+    free(n_bytes);
+    return status;
+}
+
+/* -1 stands for "none": such a key is left out. */
+static Status put_id(GgufWriter *w, const char *key, int32_t id, Error *error)
+{
+    return id < 0 ? OK : gguf_put_u32(w, key, (uint32_t)id, error);
+}
+
+static Status put_ids(GgufWriter *w, const Vocab *v, Error *error)
+{
+    TRY(put_id(w, "tokenizer.ggml.bos_token_id", v->bos, error));
+    TRY(put_id(w, "tokenizer.ggml.eos_token_id", v->eos, error));
+    TRY(put_id(w, "tokenizer.ggml.unknown_token_id", v->unknown, error));
+    for (int i = 0; i < v->n_ends; i++)                 /* an end beside eos; others go by name */
+        if (v->ends[i] != v->eos) {
+            TRY(put_id(w, "tokenizer.ggml.eot_token_id", v->ends[i], error));
+            break;
+        }
+    TRY(gguf_put_bool(w, "tokenizer.ggml.add_bos_token", v->add_bos, error));
+    return gguf_put_bool(w, "tokenizer.ggml.add_eos_token", v->add_eos, error);
+}
+
+Status put_vocab(GgufWriter *w, const Vocab *v, Error *error)
+{
+    if (v->kind == VOCAB_NONE) return put_words(w, "tokenizer.ggml.model", "no_vocab", error);
+    const bool spm = v->kind == VOCAB_SPM;
+    if (!spm && !v->pre && v->pre_pattern)
+        return fail(error, UNSUPPORTED, "the tokenizer splits words by a pattern of its own, for which GGUF has no name");
+    TRY(put_words(w, "tokenizer.ggml.model", spm ? "llama" : "gpt2", error));
+    if (v->pre) TRY(put_words(w, "tokenizer.ggml.pre", v->pre, error));
+    TRY(put_pieces(w, v, error));
+    if (!spm) TRY(put_merges(w, v, error));
+    TRY(put_ids(w, v, error));
+    if (!spm) return OK;
+    TRY(gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", v->add_space_prefix, error));
+    return gguf_put_bool(w, "tokenizer.ggml.remove_extra_whitespaces", v->remove_extra_whitespaces, error);
+}

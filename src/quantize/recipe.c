@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * quantize/recipe.c - the usual mixes, as a table.
+ *
+ * In all of them vectors and routers are F32, and files with experts keep attn_k and attn_v in
+ * Q8_0: they are one part in two hundred of such a file, and every expert's input depends on them. */
+#include "quantize/recipe.h"
+
+#include <strings.h>
+
+#define ALL(format) { NOWHERE, format, format }
+
+/* clang-format off */
+static const Recipe recipes[] = {
+    /* name     type base  output answer  dense   attn_v, dense              ffn_down                       */
+    { "F32",     0,  F32,  F32,   F32,   F32,  ALL(F32),                   ALL(F32) },
+    { "F16",     1,  F16,  F16,   F16,   F16,  ALL(F16),                   ALL(F16) },
+    { "BF16",   32,  BF16, BF16,  BF16,  BF16, ALL(BF16),                  ALL(BF16) },
+    { "Q8_0",    7,  Q8_0, Q8_0,  Q8_0,  Q8_0, ALL(Q8_0),                  ALL(Q8_0) },
+    { "Q6_K",   18,  Q6_K, Q6_K,  Q6_K,  Q6_K, ALL(Q6_K),                  ALL(Q6_K) },
+    { "Q5_K_M", 17,  Q5_K, Q6_K,  Q5_K,  Q5_K, { MORE_BITS, Q6_K, Q5_K },  { MORE_BITS, Q6_K, Q5_K } },
+    { "Q5_K_S", 16,  Q5_K, Q6_K,  Q5_K,  Q5_K, ALL(Q5_K),                  ALL(Q5_K) },
+    { "Q5_1",    9,  Q5_1, Q6_K,  Q5_1,  Q5_1, ALL(Q5_1),                  ALL(Q5_1) },
+    { "Q5_0",    8,  Q5_0, Q6_K,  Q5_0,  Q5_0, ALL(Q5_0),                  ALL(Q5_0) },
+    { "Q4_K_M", 15,  Q4_K, Q6_K,  Q5_K,  Q4_K, { MORE_BITS, Q6_K, Q4_K },  { MORE_BITS, Q6_K, Q4_K } },
+    { "Q4_K_S", 14,  Q4_K, Q6_K,  Q5_K,  Q4_K, { FIRST_FOUR, Q5_K, Q4_K }, { FIRST_EIGHTH, Q5_K, Q4_K } },
+    { "Q4_1",    3,  Q4_1, Q6_K,  Q4_1,  Q4_1, ALL(Q4_1),                  ALL(Q4_1) },
+    { "Q4_0",    2,  Q4_0, Q6_K,  Q4_0,  Q4_0, ALL(Q4_0),                  ALL(Q4_0) },
+    { "Q3_K_L", 13,  Q3_K, Q6_K,  Q3_K,  Q5_K, ALL(Q5_K),                  ALL(Q5_K) },
+    { "Q3_K_M", 12,  Q3_K, Q6_K,  Q5_K,  Q4_K, { FIRST_TWO, Q5_K, Q4_K },  { FIRST_SIXTEENTH, Q5_K, Q4_K } },
+    { "Q3_K_S", 11,  Q3_K, Q6_K,  Q5_K,  Q3_K, ALL(Q3_K),                  ALL(Q3_K) },
+    { "Q2_K",   10,  Q2_K, Q6_K,  Q5_K,  Q3_K, ALL(Q3_K),                  ALL(Q3_K) },
+};
+const char *const synth_types[] = {
+    "F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0",
+    "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K", NULL
+};
+/* clang-format on */
+
+_Static_assert(sizeof synth_types / sizeof synth_types[0] == sizeof recipes / sizeof recipes[0] + 1,
+               "a name for every recipe");
+
+const Recipe *recipe_find(const char *name)
+{
+    for (int i = 0; i < ARRAY_LEN(recipes); i++)
+        if (!strcasecmp(recipes[i].name, name)) return &recipes[i];
+    return NULL;
+}
+
+static bool is_there(Where where, int64_t layer, int64_t n_layers)
+{
+    const int64_t eighth = n_layers / 8;
+    switch (where) {
+    case NOWHERE:         return false;
+    case MORE_BITS:       return layer < eighth || layer >= 7 * n_layers / 8 || (layer - eighth) % 3 == 2;
+    case FIRST_EIGHTH:    return layer < eighth;
+    case FIRST_SIXTEENTH: return layer < n_layers / 16;
+    case FIRST_FOUR:      return layer < 4;
+    case FIRST_TWO:       return layer < 2;
+    }
+    return false;
+}
+
+static Format choose(const Choice *choice, const Sizes *s, int layer)
+{
+    return is_there(choice->where, layer, s->n_layers) ? choice->there : choice->elsewhere;
+}
+
+Format recipe_format(const Recipe *r, const Sizes *s, Role role, int layer)
+{
+    const bool quantised = format_info[r->base].block_values > 1;
+    switch (role) {
+    case ROLE_OUT_NORM:
+    case ROLE_ATTN_NORM:
+    case ROLE_FFN_NORM:
+    case ROLE_ROUTER: return F32;
+    case ROLE_OUT:    return r->output;
+    case ROLE_O:      return s->dense ? r->answer_dense : r->answer;
+    case ROLE_K:      return s->dense || !quantised ? r->base : Q8_0;
+    case ROLE_V:
+        if (!s->dense) return quantised ? Q8_0 : r->base;
+        /* Few value heads serve many query heads: two-bit mixes spend four bits on them. */
+        if (r->base == Q2_K) return s->n_heads / s->n_kv_heads >= 4 ? Q4_K : Q3_K;
+        return choose(&r->value, s, layer);
+    case ROLE_DOWN:   return choose(&r->down, s, layer);
+    default:          return r->base;
+    }
+}
