@@ -150,7 +150,8 @@ static int64_t next_call(int64_t at)
     return alloc_n_live() < 0 && at >= 100 ? at + 7 : at + 1;
 }
 
-static void one_failure(const char *name, Scenario scenario, const Answer *want, int64_t at, AllocFailure how)
+/* 1 when the call was refused, 0 when it did without. */
+static int one_failure(const char *name, Scenario scenario, const Answer *want, int64_t at, AllocFailure how)
 {
     Answer got = { 0 };
     mixt_error error = { .code = MIXT_OK };
@@ -170,6 +171,7 @@ static void one_failure(const char *name, Scenario scenario, const Answer *want,
     if (alloc_n_live() != n_live)
         fail_msg("%s: allocation %lld failed %s: %lld blocks left behind (%s)", name, (long long)at, mode,
                  (long long)(alloc_n_live() - n_live), error.text);
+    return status != MIXT_OK;
 }
 
 static void every_failure(const char *name, Scenario scenario)
@@ -184,13 +186,14 @@ static void every_failure(const char *name, Scenario scenario)
     const int64_t n_calls = alloc_unwatch();
     assert_true(n_calls > 0);
 
-    int64_t n_tried = 0;
+    int n_tried = 0, n_refused = 0;
     for (int64_t at = 0; at < n_calls; at = next_call(at), n_tried++) {
-        one_failure(name, scenario, &want, at, FAIL_ONE);
-        one_failure(name, scenario, &want, at, FAIL_FROM);
+        n_refused += one_failure(name, scenario, &want, at, FAIL_ONE);
+        n_refused += one_failure(name, scenario, &want, at, FAIL_FROM);
     }
-    print_message("%s: %lld allocations, %lld of them failed, alone and with all after\n", name, (long long)n_calls,
-                  (long long)n_tried);
+    print_message("%s: %lld allocations, %d of them failed, alone and with all after: %d answers MIXT_NO_MEMORY, %d right\n",
+                  name, (long long)n_calls, n_tried, n_refused, 2 * n_tried - n_refused);
+    assert_true(n_refused >= n_tried);
 }
 
 #define TEST(scenario)                                                                             \
