@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Opening devices, memory, and what is refused with a sentence. */
+#include "world.h"
+
+static void names_and_sets(void **state)
+{
+    (void)state;
+    Device *d;
+    Error error;
+    assert_int_equal(device_open("tpu", NULL, &d, &error), BAD_ARGUMENT);
+    assert_string_equal(error.text, "device 'tpu': expected ref or cpu");
+    assert_null(d);
+    assert_int_equal(device_open("cpu", &(DeviceOptions){ .cpu_set = "mmx" }, &d, &error), BAD_ARGUMENT);
+    assert_string_equal(error.text, "cpu set 'mmx': expected ref, avx2 or avx512");
+    assert_int_equal(device_open("cpu", &(DeviceOptions){ .n_threads = -1 }, &d, &error), BAD_ARGUMENT);
+    assert_int_equal(device_open("cpu", &(DeviceOptions){ .n_threads = 100000 }, &d, &error), BAD_ARGUMENT);
+
+    assert_int_equal(device_open("ref", NULL, &d, &error), OK);
+    assert_string_equal(device_cpu_set(d), "ref");
+    assert_int_equal(device_n_threads(d), 1);
+    device_close(d);
+    assert_int_equal(device_open("cpu", NULL, &d, &error), OK);
+    assert_true(device_n_threads(d) >= 1);
+    device_close(d);
+    device_close(NULL);
+}
+
+static void memory_is_checked(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = { "ref", "cpu" };
+    for (int i = 0; i < ARRAY_LEN(kinds); i++) {
+        Device *d;
+        Tensor t;
+        assert_int_equal(device_open(kinds[i], &(DeviceOptions){ .n_threads = 2 }, &d, NULL), OK);
+        assert_int_equal(d->ops->alloc(d, Q4_K, 2, 100, &t), BAD_ARGUMENT);
+        assert_string_equal(d->error.text, "tensor [2][100] of Q4_K: a row must be whole blocks of 256 numbers");
+        assert_int_equal(d->ops->alloc(d, F32, INT64_MAX / 4, 1 << 20, &t), NO_MEMORY);
+        assert_int_equal(d->ops->alloc(d, F32, 1 << 20, (int64_t)1 << 40, &t), NO_MEMORY);
+        assert_int_equal(d->ops->alloc(d, F32, -1, 4, &t), BAD_ARGUMENT);
+        assert_int_equal(d->ops->alloc(d, F32, 0, 4, &t), OK);
+        d->ops->free(d, &t);
+
+        const float x[4] = { 1, 2, 3, 4 };
+        float y[4] = { 0 };
+        assert_int_equal(d->ops->alloc(d, F32, 1, 4, &t), OK);
+        assert_int_equal((uintptr_t)d->ops->host(d, &t) % 64, 0);
+        assert_int_equal(d->ops->upload(d, &t, x, 17), BAD_ARGUMENT);
+        assert_int_equal(d->ops->upload(d, &t, x, 16), OK);
+        assert_int_equal(d->ops->download(d, y, &t, 17), BAD_ARGUMENT);
+        assert_int_equal(d->ops->download(d, y, &t, 16), OK);
+        assert_memory_equal(x, y, sizeof x);
+        d->ops->free(d, &t);
+        assert_null(t.handle);
+        d->ops->free(d, &t);
+        device_close(d);
+    }
+}
+
+/* Nothing is computed in work space that was not reserved. */
+static void more_than_reserved_is_refused(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = { "ref", "cpu" };
+    for (int i = 0; i < ARRAY_LEN(kinds); i++) {
+        Device *d;
+        assert_int_equal(device_open(kinds[i], &(DeviceOptions){ .n_threads = 2 }, &d, NULL), OK);
+        Tensor x = made(d, F32, 3, 8, NULL), w = made(d, F32, 5, 8, NULL), y = made(d, F32, 3, 5, NULL);
+        Tensor *ys[] = { &y };
+        const Tensor *ws[] = { &w };
+        assert_int_equal(d->ops->project(d, ys, &x, ws, 1), BAD_ARGUMENT);         /* nothing yet */
+        DeviceLimits limits = { .n_tokens = 2, .n_cols = 8, .n_hidden = 8, .n_used = 1, .n_heads = 1, .n_context = 4 };
+        MUST(d->ops->reserve(d, &limits));
+        assert_int_equal(d->ops->project(d, ys, &x, ws, 1), BAD_ARGUMENT);         /* T too large */
+        assert_string_equal(d->error.text, "project: 3 rows of 8 were asked for, 2 of 8 reserved");
+        limits.n_tokens = 3;
+        MUST(d->ops->reserve(d, &limits));
+        memset(x.handle, 0, (size_t)(x.rows * x.row_bytes));
+        memset(w.handle, 0, (size_t)(w.rows * w.row_bytes));
+        assert_int_equal(d->ops->project(d, ys, &x, ws, 1), OK);
+        limits.n_hidden = INT64_MAX / 8;
+        assert_int_equal(d->ops->reserve(d, &limits), NO_MEMORY);
+        assert_int_equal(d->ops->project(d, ys, &x, ws, 1), BAD_ARGUMENT);         /* and nothing is left */
+        d->ops->free(d, &x);
+        d->ops->free(d, &w);
+        d->ops->free(d, &y);
+        device_close(d);
+    }
+}
+
+/* One row's NaN stays in that row. */
+static void nan_stays_in_its_row(void **state)
+{
+    (void)state;
+    World *w = world_new(Q4_K, F16, 0, PAIRS_ADJACENT, 300);
+    Device *d;
+    assert_int_equal(device_open("cpu", &(DeviceOptions){ .n_threads = 2 }, &d, NULL), OK);
+    Answer *before = answer(d, w, T);
+    w->x[5 * D + 100] = NAN;
+    Answer *after = answer(d, w, T);
+    for (int t = 0; t < T; t++) {
+        const bool same = !memcmp(before->project[t], after->project[t], sizeof before->project[t]) &&
+                          !memcmp(before->attend[t], after->attend[t], sizeof before->attend[t]) &&
+                          !memcmp(before->combine[t], after->combine[t], sizeof before->combine[t]);
+        assert_int_equal(same, t != 5);
+    }
+    for (int i = 0; i < N; i++) assert_true(isnan(after->project[5][i]));
+    for (int i = 0; i < D; i++) assert_true(isnan(after->combine[5][i]));
+    free(before);
+    free(after);
+    device_close(d);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_and_sets),
+        cmocka_unit_test(memory_is_checked),
+        cmocka_unit_test(more_than_reserved_is_refused),
+        cmocka_unit_test(nan_stays_in_its_row),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
