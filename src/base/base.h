@@ -32,8 +32,25 @@ typedef struct Error {
 
 /* Fill *error (if there is one) with a sentence and return its code.  Control characters,
  * newlines and bytes that are not UTF-8 become '?', because names come from files. */
+#if defined __GNUC__ && !defined __clang__
+/* In the header because gcc warns of "maybe uninitialized" values unless it sees that a failure comes
+ * back as one. */
+void fail_say(Error *error, Status code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static inline __attribute__((always_inline, format(printf, 3, 4)))
+Status fail(Error *error, Status code, const char *format, ...)
+{
+    fail_say(error, code, format, __builtin_va_arg_pack());
+    return code;
+}
+#else
 Status fail(Error *error, Status code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-Status fail_memory(Error *error, const char *for_what);         /* NO_MEMORY, "out of memory for X" */
+#endif
+
+/* NO_MEMORY, "out of memory for X" */
+static inline Status fail_memory(Error *error, const char *for_what)
+{
+    return fail(error, NO_MEMORY, "out of memory for %s", for_what);
+}
 
 /* Hand a failure to the caller.  The only macro that may hide a return. */
 #define TRY(call)                                                                                  \

@@ -31,21 +31,31 @@ static void make_printable(char *text)
     }
 }
 
-Status fail(Error *error, Status code, const char *format, ...)
+static void say(Error *error, Status code, const char *format, va_list args)
 {
-    if (!error) return code;
+    if (!error) return;
     Error made = { .code = code };      /* apart, because an argument may be error->text itself */
-    va_list args;
-    va_start(args, format);
     const int n = vsnprintf(made.text, sizeof made.text, format, args);
-    va_end(args);
     if (n < 0) snprintf(made.text, sizeof made.text, "error %d", (int)code);
     make_printable(made.text);
     *error = made;
-    return code;
 }
 
-Status fail_memory(Error *error, const char *for_what)
+#if defined __GNUC__ && !defined __clang__
+void fail_say(Error *error, Status code, const char *format, ...)
 {
-    return fail(error, NO_MEMORY, "out of memory for %s", for_what);
+    va_list args;
+    va_start(args, format);
+    say(error, code, format, args);
+    va_end(args);
 }
+#else
+Status fail(Error *error, Status code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(error, code, format, args);
+    va_end(args);
+    return code;
+}
+#endif
