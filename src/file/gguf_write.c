@@ -151,6 +151,13 @@ Status gguf_put_text(GgufWriter *w, const char *key, const char *bytes, size_t n
     return put_done(w, error);
 }
 
+Status gguf_put_u8s(GgufWriter *w, const char *key, const void *bytes, size_t n_bytes, Error *error)
+{
+    TRY(put_array(w, key, GGUF_U8, n_bytes, error));
+    buffer_append(&w->settings, bytes, n_bytes);
+    return put_done(w, error);
+}
+
 Status gguf_put_i32s(GgufWriter *w, const char *key, const int32_t *values, size_t n, Error *error)
 {
     TRY(put_array(w, key, GGUF_I32, n, error));
@@ -171,6 +178,11 @@ Status gguf_put_texts(GgufWriter *w, const char *key, const char *const *texts, 
     TRY(put_array(w, key, GGUF_TEXT, n, error));
     for (size_t i = 0; i < n; i++) put_text(&w->settings, texts[i], n_bytes[i]);
     return put_done(w, error);
+}
+
+bool gguf_has_key(const GgufWriter *w, const char *key)
+{
+    return map_get(&w->keys, key, strlen(key), -1) >= 0;
 }
 
 /* ---- the table ---- */

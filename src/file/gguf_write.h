@@ -18,10 +18,12 @@ Status gguf_put_u32(GgufWriter *w, const char *key, uint32_t value, Error *error
 Status gguf_put_f32(GgufWriter *w, const char *key, float value, Error *error);
 Status gguf_put_bool(GgufWriter *w, const char *key, bool value, Error *error);
 Status gguf_put_text(GgufWriter *w, const char *key, const char *bytes, size_t n_bytes, Error *error);
+Status gguf_put_u8s(GgufWriter *w, const char *key, const void *bytes, size_t n_bytes, Error *error);
 Status gguf_put_i32s(GgufWriter *w, const char *key, const int32_t *values, size_t n, Error *error);
 Status gguf_put_f32s(GgufWriter *w, const char *key, const float *values, size_t n, Error *error);
 Status gguf_put_texts(GgufWriter *w, const char *key, const char *const *texts, const size_t *n_bytes, size_t n,
                       Error *error);
+bool   gguf_has_key(const GgufWriter *w, const char *key);
 /* 2. the table: dims outermost first */
 Status gguf_declare(GgufWriter *w, const char *name, Format format, int n_dims, const int64_t *dims, Error *error);
 /* 3. data, tensors in declared order, each in as many pieces as you like */

@@ -222,11 +222,10 @@ static Status put_ids(GgufWriter *w, const Vocab *v, Error *error)
     TRY(put_id(w, "tokenizer.ggml.bos_token_id", v->bos, error));
     TRY(put_id(w, "tokenizer.ggml.eos_token_id", v->eos, error));
     TRY(put_id(w, "tokenizer.ggml.unknown_token_id", v->unknown, error));
-    for (int i = 0; i < v->n_ends; i++)                 /* an end beside eos; others go by name */
-        if (v->ends[i] != v->eos) {
-            TRY(put_id(w, "tokenizer.ggml.eot_token_id", v->ends[i], error));
-            break;
-        }
+    /* Ends beside eos: there are keys for two; readers find further ones by name. */
+    static const char *const ends[] = { "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id" };
+    for (int i = 0, n = 0; i < v->n_ends && n < ARRAY_LEN(ends); i++)
+        if (v->ends[i] != v->eos) TRY(put_id(w, ends[n++], v->ends[i], error));
     TRY(gguf_put_bool(w, "tokenizer.ggml.add_bos_token", v->add_bos, error));
     return gguf_put_bool(w, "tokenizer.ggml.add_eos_token", v->add_eos, error);
 }
@@ -237,12 +236,16 @@ Status put_vocab(GgufWriter *w, const Vocab *v, Error *error)
     const bool spm = v->kind == VOCAB_SPM;
     if (!spm && !v->pre && v->pre_pattern)
         return fail(error, UNSUPPORTED, "the tokenizer splits words by a pattern of its own, for which GGUF has no name");
+    if (spm && !v->escape_whitespaces)
+        return fail(error, UNSUPPORTED, "the tokenizer keeps spaces as they are, for which GGUF has no key");
     TRY(put_words(w, "tokenizer.ggml.model", spm ? "llama" : "gpt2", error));
     if (v->pre) TRY(put_words(w, "tokenizer.ggml.pre", v->pre, error));
     TRY(put_pieces(w, v, error));
     if (!spm) TRY(put_merges(w, v, error));
     TRY(put_ids(w, v, error));
     if (!spm) return OK;
+    if (v->charsmap)
+        TRY(gguf_put_u8s(w, "tokenizer.ggml.precompiled_charsmap", v->charsmap, v->charsmap_bytes, error));
     TRY(gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", v->add_space_prefix, error));
     return gguf_put_bool(w, "tokenizer.ggml.remove_extra_whitespaces", v->remove_extra_whitespaces, error);
 }

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * quantize/convert.c - any model we can open, as one GGUF file: header, then tensor by tensor and a
+ * few rows at a time, so that memory does not depend on the model.
+ *
+ * Experts are stacked and rows of q and k put into the order of GGUF; apart from that a tensor that
+ * keeps its format keeps its bytes. */
+#include "quantize/convert.h"
+
+#include "quantize/fill.h"
+#include "quantize/recipe.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { CHUNK_VALUES = 256 << 10 };      /* numbers held at a time: a megabyte of floats     */
+
+typedef struct Conversion {
+    const ConvertOptions *options;
+    Catalog     catalog;
+    const Arch *arch;
+    Sizes       sizes;
+    bool        keep;                   /* formats stay as they are                         */
+    Format      type;                   /* otherwise: of matrices                           */
+    OutList     list;
+    GgufWriter *w;
+    Meter       meter;
+    float      *values;                 /* rows of a chunk, decoded                         */
+    uint8_t    *from, *to;              /* and as they are stored                           */
+    int64_t     room;                   /* of each of them, in values                       */
+} Conversion;
+
+static void say(const Conversion *c, const char *name, const char *what)
+{
+    Error line;                         /* borrowed for its cleaning of names               */
+    if (!c->options->log) return;
+    fail(&line, OK, "%s: %s", name, what);
+    c->options->log(c->options->log_user, line.text);
+}
+
+/* ---- formats ---- */
+
+static Status parse_type(const char *name, Conversion *c, Error *error)
+{
+    static const Format allowed[] = { F32, F16, BF16, Q8_0 };
+    c->keep = !name;
+    if (!name) return OK;
+    for (int i = 0; i < ARRAY_LEN(allowed); i++)
+        if (!strcasecmp(name, format_info[allowed[i]].name)) {
+            c->type = allowed[i];
+            return OK;
+        }
+    return fail(error, BAD_ARGUMENT, "type: expected f32, f16, bf16 or q8_0, found '%s'", name);
+}
+
+static Status source_of(const Conversion *c, const OutTensor *t, int expert, Weight *out, Error *error)
+{
+    return arch_weight(c->arch, &c->catalog, &c->sizes, t->role, t->layer, expert, out, error);
+}
+
+static int64_t n_slices(const OutTensor *t)
+{
+    return t->n_dims == 3 ? t->dims[0] : 1;
+}
+
+/* Experts of one layer share a tensor, so they need one format. */
+static Status common_format(const Conversion *c, const OutTensor *t, Format *out, Error *error)
+{
+    Weight first, w;
+    TRY(source_of(c, t, 0, &first, error));
+    for (int e = 1; e < n_slices(t); e++) {
+        TRY(source_of(c, t, e, &w, error));
+        if (w.format != first.format)
+            return fail(error, UNSUPPORTED, "%s: expected %s as in expert 0, found %s; give a type", w.tensor->name,
+                        format_info[first.format].name, format_info[w.format].name);
+    }
+    *out = first.format;
+    return OK;
+}
+
+/* Gains are stored in F32 always: exact from the other float formats, and every reader takes it. */
+static Status choose_format(const Conversion *c, OutTensor *t, Error *error)
+{
+    if (t->vector) return OK;
+    if (c->keep) return common_format(c, t, &t->format, error);
+    if (t->role == ROLE_ROUTER) return OK;
+    t->format = c->type;
+    if (out_cols(t) % format_info[t->format].block_values == 0) return OK;
+    t->format = F32;
+    say(c, t->name, "stays F32: its rows are not whole blocks");
+    return OK;
+}
+
+static Status plan(Conversion *c, Error *error)
+{
+    Weight embed, output;
+    TRY(arch_find(&c->catalog, &c->arch, error));
+    TRY(arch_sizes(c->arch, &c->catalog, &c->sizes, error));
+    TRY(arch_leftovers(c->arch, &c->catalog, &c->sizes, c->options->log, c->options->log_user, error));
+    TRY(arch_weight(c->arch, &c->catalog, &c->sizes, ROLE_EMBED, 0, 0, &embed, error));
+    TRY(arch_weight(c->arch, &c->catalog, &c->sizes, ROLE_OUT, 0, 0, &output, error));
+    TRY(out_list(c->arch, &c->sizes, output.tensor != embed.tensor /* else tied */, &c->list, error));
+    for (int i = 0; i < c->list.n; i++) {
+        TRY(choose_format(c, &c->list.tensors[i], error));
+        c->meter.total += out_bytes(&c->list.tensors[i]);
+    }
+    return OK;
+}
+
+/* ---- settings ---- */
+
+static Status copy_setting(const Conversion *c, const Setting *s, Error *error)
+{
+    switch (s->kind) {
+    case SETTING_BOOL:  return gguf_put_bool(c->w, s->key, s->flag, error);
+    case SETTING_FLOAT: return gguf_put_f32(c->w, s->key, (float)s->real, error);
+    case SETTING_TEXT:  return gguf_put_text(c->w, s->key, s->text.bytes, s->text.n_bytes, error);
+    case SETTING_UINT:
+        if (s->natural <= UINT32_MAX) return gguf_put_u32(c->w, s->key, (uint32_t)s->natural, error);
+        break;
+    case SETTING_INT:
+        if (s->integer >= 0 && s->integer <= UINT32_MAX) return gguf_put_u32(c->w, s->key, (uint32_t)s->integer, error);
+        break;
+    case SETTING_ARRAY: break;
+    }
+    say(c, s->key, "this setting is not copied");
+    return OK;
+}
+
+/* What describes the file rather than the model stays behind. */
+static bool of_the_file(const char *key)
+{
+    return !strncmp(key, "split.", 6) || !strcmp(key, "general.alignment");
+}
+
+static Status copy_settings(const Conversion *c, Error *error)
+{
+    if (c->catalog.source != SOURCE_GGUF) return OK;
+    for (int64_t i = 0; i < c->catalog.n_settings; i++) {
+        const Setting *s = &c->catalog.settings[i];
+        if (!of_the_file(s->key) && !gguf_has_key(c->w, s->key)) TRY(copy_setting(c, s, error));
+    }
+    return OK;
+}
+
+/* "models/Mixtral-8x7B/" is called Mixtral-8x7B. */
+static Status put_folder_name(const Conversion *c, Error *error)
+{
+    const char *path = c->catalog.path;
+    size_t end = strlen(path), begin;
+    while (end > 0 && path[end - 1] == '/') end--;
+    for (begin = end; begin > 0 && path[begin - 1] != '/'; begin--) {}
+    if (begin == end || path[begin] == '.') return OK;
+    return gguf_put_text(c->w, "general.name", path + begin, end - begin, error);
+}
+
+static Status put_file_type(const Conversion *c, Error *error)
+{
+    const char *type = c->options->type;
+    if (c->keep && c->catalog.source == SOURCE_GGUF) return OK;     /* copied                   */
+    if (c->keep) type = format_info[c->list.tensors[0].format].name;
+    const Recipe *recipe = recipe_find(type);
+    if (!recipe) return OK;
+    if (format_info[recipe->base].block_values > 1) TRY(gguf_put_u32(c->w, "general.quantization_version", 2, error));
+    return gguf_put_u32(c->w, "general.file_type", recipe->file_type, error);
+}
+
+static Status put_settings(const Conversion *c, Error *error)
+{
+    TRY(put_sizes(c->w, c->arch, &c->sizes, error));
+    TRY(put_file_type(c, error));
+    if (c->catalog.source != SOURCE_GGUF) TRY(put_folder_name(c, error));
+    TRY(put_vocab(c->w, &c->catalog.vocab, error));
+    if (c->catalog.chat_template)
+        TRY(gguf_put_text(c->w, "tokenizer.chat_template", c->catalog.chat_template, c->catalog.chat_template_bytes, error));
+    return copy_settings(c, error);
+}
+
+/* ---- data ---- */
+
+static Status read_rows(const Conversion *c, const Weight *w, int64_t row, int64_t n_rows, Error *error)
+{
+    const File *file = &c->catalog.files[w->tensor->file];
+    const int64_t row_bytes = format_row_bytes(w->format, w->cols);
+    if (!w->halves) return file_read(file, w->offset + row * row_bytes, c->from, (size_t)(n_rows * row_bytes), error);
+    for (int64_t i = 0; i < n_rows; i++) {
+        const int64_t there = weight_source_row(w, &c->sizes, row + i);
+        TRY(file_read(file, w->offset + there * row_bytes, c->from + i * row_bytes, (size_t)row_bytes, error));
+    }
+    return OK;
+}
+
+/* The largest number that a format can hold. */
+static double format_limit(Format format)
+{
+    switch (format) {
+    case F16:  return 65504.0;
+    case BF16: return 0x1.fep127;
+    case Q8_0: return 127.0 * 65504.0;
+    default:   return INFINITY;
+    }
+}
+
+static Status recode(const Conversion *c, const Weight *w, const OutTensor *t, int64_t n, Error *error)
+{
+    const double limit = format_limit(t->format);
+    format_info[w->format].decode(c->values, c->from, (size_t)n);
+    for (int64_t i = 0; i < n; i++)
+        if (!(fabs((double)c->values[i]) <= limit))     /* NaN too                              */
+            return fail(error, BAD_FILE, "%s: %s holds numbers up to %g, found %g", w->tensor->name,
+                        format_info[t->format].name, limit, (double)c->values[i]);
+    format_info[t->format].encode(c->to, c->values, (size_t)n);
+    return OK;
+}
+
+static Status write_slice(Conversion *c, const Weight *w, const OutTensor *t, Error *error)
+{
+    const int64_t rows_at_once = c->room / w->cols, row_bytes = format_row_bytes(t->format, w->cols);
+    for (int64_t row = 0; row < w->rows; row += rows_at_once) {
+        const int64_t left = w->rows - row, n_rows = left < rows_at_once ? left : rows_at_once;
+        const bool same = w->format == t->format;
+        TRY(read_rows(c, w, row, n_rows, error));
+        if (!same) TRY(recode(c, w, t, n_rows * w->cols, error));
+        TRY(gguf_add(c->w, same ? c->from : c->to, (size_t)(n_rows * row_bytes), error));
+        TRY(meter_add(&c->meter, n_rows * row_bytes, error));
+    }
+    return OK;
+}
+
+static Status make_room(Conversion *c, Error *error)
+{
+    c->room = CHUNK_VALUES;
+    for (int i = 0; i < c->list.n; i++)
+        if (out_cols(&c->list.tensors[i]) > c->room) c->room = out_cols(&c->list.tensors[i]);
+    c->values = malloc((size_t)c->room * sizeof(float));
+    c->from   = malloc((size_t)c->room * sizeof(float));    /* no format needs more per value   */
+    c->to     = malloc((size_t)c->room * sizeof(float));
+    return c->values && c->from && c->to ? OK : fail_memory(error, "the conversion");
+}
+
+static Status put_tensors(Conversion *c, Error *error)
+{
+    for (int i = 0; i < c->list.n; i++) {
+        const OutTensor *t = &c->list.tensors[i];
+        TRY(gguf_declare(c->w, t->name, t->format, t->n_dims, t->dims, error));
+    }
+    for (int i = 0; i < c->list.n; i++) {
+        const OutTensor *t = &c->list.tensors[i];
+        for (int e = 0; e < n_slices(t); e++) {
+            Weight w;
+            TRY(source_of(c, t, e, &w, error));
+            TRY(write_slice(c, &w, t, error));
+        }
+    }
+    return OK;
+}
+
+/* ---- */
+
+/* The output may be none of the files that are read. */
+static Status create(Conversion *c, const char *to, Error *error)
+{
+    const char **inputs = calloc((size_t)c->catalog.n_files + 1, sizeof *inputs);
+    if (!inputs) return fail_memory(error, "the conversion");
+    for (int i = 0; i < c->catalog.n_files; i++) inputs[i] = c->catalog.files[i].path;
+    const Status status = gguf_create(to, inputs, &c->w, error);
+    free(inputs);
+    return status;
+}
+
+static Status write_model(Conversion *c, const char *to, Error *error)
+{
+    TRY(make_room(c, error));
+    TRY(create(c, to, error));
+    Status status = put_settings(c, error);
+    if (status == OK) status = put_tensors(c, error);
+    if (status == OK) return gguf_finish(c->w, error);
+    gguf_abandon(c->w);
+    return status;
+}
+
+Status convert(const char *from, const char *to, const ConvertOptions *options, Error *error)
+{
+    Conversion c = { .options = options, .meter = { .progress = options->progress, .user = options->progress_user } };
+    TRY(parse_type(options->type, &c, error));
+    TRY(catalog_open(from, &c.catalog, error));
+    Status status = plan(&c, error);
+    if (status == OK) status = write_model(&c, to, error);
+    free(c.list.tensors);
+    free(c.values);
+    free(c.from);
+    free(c.to);
+    catalog_close(&c.catalog);
+    return status;
+}
