@@ -105,6 +105,9 @@ int __wrap_asprintf(char **out, const char *format, ...)
 
 /* ---- everybody's malloc ---- */
 
+/* Seen from the libraries too, although the build hides names. */
+#pragma GCC visibility push(default)
+
 /* The C library's own, under the names it keeps for this purpose. */
 void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t n, size_t each);
@@ -168,5 +171,7 @@ void free(void *p)
     if (p) atomic_fetch_sub(&n_live, 1);
     __libc_free(p);
 }
+
+#pragma GCC visibility pop
 
 #endif
