@@ -28,6 +28,6 @@ Exit cmd_check(const App *app)
         return printed == DONE ? exit_of(status) : printed;
     }
     if (status != MIXT_OK) return problem(app, &error, NULL);
-    out_format("%s: %s\n", path, line);
+    out_format("%s\n", line);
     return DONE;
 }

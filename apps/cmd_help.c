@@ -2,6 +2,7 @@
  * apps/cmd_help.c - --help fits a screen, --help-all says everything. */
 #include "help.h"
 
+#include <ctype.h>
 #include <string.h>
 
 enum { NAME_COLUMN = 2, HELP_COLUMN = 27, SCREEN_WIDTH = 80 };
@@ -100,13 +101,12 @@ static void out_examples(const char *examples)
 Exit help_command(const Command *command, bool all)
 {
     out_format("Usage: mixt %s%s%s [options]\n", command->name, command->arguments[0] ? " " : "", command->arguments);
-    out_wrapped(all ? command->description : command->summary, 0, 0);
-    if (!all) out_text("\n");
+    if (all) out_wrapped(command->description, 0, 0);
+    else out_format("%c%s.\n\n", toupper((unsigned char)command->summary[0]), command->summary + 1);
     int n_options = 0;
     for (Group group = 0; group < N_GROUPS; group++) n_options += out_group(command, group, all, all);
     if (all) {
-        if (n_options) out_text("\nEvery option has an environment twin: --top-k is MIXT_TOP_K; a later row of\n"
-                                "the same name has its command in it, MIXT_SYNTH_SEED. The man page lists them.\n");
+        if (n_options) out_text("\nEvery option has an environment twin: --top-k is MIXT_TOP_K. The man page lists\nthem.\n");
         out_text("Sizes take K, M, G (1024) and KB, MB, GB (1000). -- ends the options.\n");
     }
     const int n_more = count_more(command);

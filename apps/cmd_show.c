@@ -46,28 +46,39 @@ static const char *sizes(int64_t n_bytes, char out[NUMBER_MAX])
 
 /* ---- lines of text ---- */
 
-static void show_experts(const mixt_model_info *m)
+static int64_t bytes_of_class(const mixt_model *model, const char *name)
 {
+    size_t                   n;
+    const mixt_weight_class *classes = mixt_model_classes(model, &n);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(classes[i].name, name) == 0) return classes[i].n_bytes;
+    return 0;
+}
+
+static void show_experts(const Loaded *loaded)
+{
+    const mixt_model_info *m = &loaded->info;
     char one[NUMBER_MAX], column[NUMBER_MAX];
     if (m->n_experts <= 0) {
         out_text("experts       none: every weight is used for every token\n");
         return;
     }
+    /* In mixes such as Q4_K_M some layers have more bits than others. */
+    const int64_t all = bytes_of_class(loaded->model, "experts");
     out_format("experts       %" PRId64 " in each layer, %" PRId64 " used for a token, width %" PRId64 "\n", m->n_experts,
                m->n_used, m->hidden);
-    if (m->expert_bytes > 0)
-        out_format("one expert    %s in a layer, %s over all layers\n", sizes(m->expert_bytes, one),
-                   sizes(m->expert_bytes * m->n_layers, column));
-    else out_text("one expert    layers differ in format, so experts differ in size\n");
+    out_format("one expert    %s in a layer%s, %s over all layers\n", sizes(all / m->n_experts / m->n_layers, one),
+               m->expert_bytes > 0 ? "" : " on average", sizes(all / m->n_experts, column));
 }
 
-static void show_network(const mixt_model_info *m)
+static void show_network(const Loaded *loaded)
 {
+    const mixt_model_info *m = &loaded->info;
     char a[NUMBER_MAX], b[NUMBER_MAX], c[NUMBER_MAX];
     out_format("architecture  %s: %" PRId64 " layers, width %" PRId64 ", %" PRId64 " heads and %" PRId64
                " for keys and values, of %" PRId64 "\n",
                m->arch, m->n_layers, m->width, m->n_heads, m->n_kv_heads, m->head_size);
-    show_experts(m);
+    show_experts(loaded);
     out_format("parameters    %s (%s), %s used for a token\n", rounded(m->n_values, a), grouped(m->n_values, b),
                rounded(m->n_values_active, c));
     out_format("weights       %s, %.2f bits each\n", sizes(m->weight_bytes, a),
@@ -112,15 +123,18 @@ static void show_text(const Loaded *loaded)
                m->template_why ? m->template_why : "");
 }
 
-static void show_class(const mixt_weight_class *c, bool counts, int64_t total_bytes)
+/* The unit of a table: 1e9 and 2^30, or 1e6 and 2^20 for what is small. */
+typedef struct Unit { const char *ten, *two; double ten_bytes, two_bytes; } Unit;
+
+static void show_class(const mixt_weight_class *c, const Unit *unit, bool counts, int64_t total_bytes)
 {
-    char      values[NUMBER_MAX];
+    char         values[NUMBER_MAX];
     const double x = (double)c->n_bytes;
-    out_format("%-12s  %10.3f  %10.3f  %5.1f %%", c->name, x / 1e9, x / (double)GIB,
+    out_format("%-12s %9.3f %9.3f %6.1f %%", c->name, x / unit->ten_bytes, x / unit->two_bytes,
                total_bytes > 0 ? 100 * x / (double)total_bytes : 0.0);
-    if (counts) out_format("  %7" PRId64 "  %18s  %5.2f", c->n_tensors, grouped(c->n_values, values),
+    if (counts) out_format(" %7" PRId64 " %17s %6.2f", c->n_tensors, grouped(c->n_values, values),
                            c->n_values > 0 ? 8 * x / (double)c->n_values : 0.0);
-    out_format("  %s\n", c->formats);
+    out_format("%s%s\n", *c->formats ? "  " : "", c->formats);
 }
 
 static void show_classes(const Loaded *loaded, bool counts)
@@ -133,10 +147,11 @@ static void show_classes(const Loaded *loaded, bool counts)
         total.n_values += classes[i].n_values;
         total.n_bytes += classes[i].n_bytes;
     }
-    out_format("\n%-12s  %10s  %10s  %7s%s  formats\n", "weights for", "GB", "GiB", "share",
-               counts ? "  tensors          parameters   bits" : "");
-    for (size_t i = 0; i < n; i++) show_class(&classes[i], counts, total.n_bytes);
-    show_class(&total, counts, total.n_bytes);
+    const Unit unit = total.n_bytes >= 1000000000 ? (Unit){ "GB", "GiB", 1e9, (double)GIB } : (Unit){ "MB", "MiB", 1e6, (double)MIB };
+    out_format("\n%-12s %9s %9s %8s%s  formats\n", "weights for", unit.ten, unit.two, "share",
+               counts ? " tensors        parameters   bits" : "");
+    for (size_t i = 0; i < n; i++) show_class(&classes[i], &unit, counts, total.n_bytes);
+    show_class(&total, &unit, counts, total.n_bytes);
 }
 
 /* ---- JSON ---- */
@@ -212,16 +227,34 @@ static Exit show_json(const App *app, const Loaded *loaded)
 void show_model(const Loaded *loaded, bool counts)
 {
     out_format("model         %s (%s)\n", loaded->info.path, loaded->info.container);
-    if (loaded->info.arch) show_network(&loaded->info);
+    if (loaded->info.arch) show_network(loaded);
     else out_text("architecture  none: a vocabulary alone\n");
     show_text(loaded);
     if (loaded->info.arch) show_classes(loaded, counts);
 }
 
+/* A file without weights is a vocabulary and is shown as one; a network that cannot be run is an error. */
+static Exit open_either(const App *app, Loaded *out)
+{
+    const char *path = app->options->arguments[0];
+    mixt_error  error, ignored;
+    const Exit  code = load_quietly(app, path, false, out, &error);
+    if (code == DONE) return DONE;
+    Loaded     alone = { 0 };
+    const Exit again = code == BAD_DATA ? load_quietly(app, path, true, &alone, &ignored) : code;
+    if (again == DONE && alone.info.n_tensors == 0) {
+        load_free(out);
+        *out = alone;
+        return DONE;
+    }
+    load_free(&alone);
+    return error.code ? problem(app, &error, NULL) : code;
+}
+
 Exit cmd_show(const App *app)
 {
     Loaded loaded = { 0 };
-    Exit   code   = load_model(app, app->options->arguments[0], true, &loaded);
+    Exit   code   = open_either(app, &loaded);
     if (code == DONE) {
         if (opt_flag(app->options, OPT_JSON)) code = show_json(app, &loaded);
         else show_model(&loaded, opt_flag(app->options, OPT_TENSORS));

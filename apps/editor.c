@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <histedit.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,7 @@ struct Editor {
     FILE       *out;
     char       *history_path;       /* NULL: none                                          */
     const char *prompt;
+    sigset_t    signals;            /* blocked outside of editor_read                      */
     bool        stopped;
     Buffer      line;
 };
@@ -45,19 +48,24 @@ static char *prompt_of(EditLine *el)
 
 /* ---- characters ---- */
 
-/* 1: a byte, 0: the end, -1: an error. */
+/* 1: a byte, 0: the end, -1: an error.  SIGINT is blocked but for the moment of waiting: it cannot
+ * slip in between looking for it and going to sleep. */
 static int read_byte(EditLine *el, char *out)
 {
+    struct pollfd in   = { .fd = STDIN_FILENO, .events = POLLIN };
+    sigset_t      open = editor_of(el)->signals;
     for (;;) {
-        const ssize_t n = read(STDIN_FILENO, out, 1);
-        if (n >= 0) return (int)n;
-        if (errno != EINTR) return -1;
         if (interrupt_pending()) {
             interrupt_forget();
             *out = CTRL_C;
             return 1;
         }
-        el_resize(el);              /* SIGWINCH, or back from being stopped                  */
+        if (ppoll(&in, 1, NULL, &open) > 0) {
+            const ssize_t n = read(STDIN_FILENO, out, 1);
+            if (n >= 0) return (int)n;
+        }
+        if (errno != EINTR) return -1;
+        if (!interrupt_pending()) el_resize(el);    /* SIGWINCH, or back from being stopped */
     }
 }
 
@@ -198,9 +206,15 @@ Typed editor_read(Editor *e, const char *prompt, const char **line)
     e->prompt  = prompt;
     e->stopped = false;
     out_flush();
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGINT);
+    sigprocmask(SIG_BLOCK, &stop, &e->signals);
     bracketed_paste(e, true);
+    el_set(e->el, EL_PREP_TERM, 1);             /* before the prompt invites to type        */
     const char *text = el_gets(e->el, &n);
     bracketed_paste(e, false);
+    sigprocmask(SIG_SETMASK, &e->signals, NULL);
     if (e->stopped) {
         el_reset(e->el);
         return TYPED_STOP;

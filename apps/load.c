@@ -27,18 +27,25 @@ static Exit choose_template(const App *app, Loaded *out, const char **source)
     return code;
 }
 
-Exit load_model(const App *app, const char *path, bool vocab_only, Loaded *out)
+Exit load_quietly(const App *app, const char *path, bool vocab_only, Loaded *out, mixt_error *error)
 {
     mixt_model_options options_here = mixt_model_defaults();
-    mixt_error         error;
     options_here.vocab_only = vocab_only;
     options_here.log        = remark_line;
     options_here.log_user   = (void *)(uintptr_t)app;
+    error->code             = MIXT_OK;
     const Exit code = choose_template(app, out, &options_here.chat_template);
     if (code != DONE) return code;
-    if (mixt_model_open(path, &options_here, &out->model, &error) != MIXT_OK) return problem(app, &error, NULL);
-    out->info = mixt_model_read(out->model);
-    return DONE;
+    const mixt_status status = mixt_model_open(path, &options_here, &out->model, error);
+    if (status == MIXT_OK) out->info = mixt_model_read(out->model);
+    return exit_of(status);
+}
+
+Exit load_model(const App *app, const char *path, bool vocab_only, Loaded *out)
+{
+    mixt_error error;
+    const Exit code = load_quietly(app, path, vocab_only, out, &error);
+    return error.code ? problem(app, &error, NULL) : code;
 }
 
 Exit load_network(const App *app, size_t n_context, Loaded *out)

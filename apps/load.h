@@ -15,6 +15,8 @@ typedef struct Loaded {
 
 /* The model alone: headers.  `vocab_only` accepts what has no network. */
 Exit load_model(const App *app, const char *path, bool vocab_only, Loaded *out);
+/* The same; when the library refuses the file, *error says why and nothing is printed. */
+Exit load_quietly(const App *app, const char *path, bool vocab_only, Loaded *out, mixt_error *error);
 /* Its weights, and a session of n_context tokens (0: as the model was trained). */
 Exit load_network(const App *app, size_t n_context, Loaded *out);
 void load_free(Loaded *loaded);

@@ -132,13 +132,23 @@ static int on_text(void *user, const char *bytes, size_t n_bytes)
     return interrupt_pending() || out_failed();
 }
 
+/* A --ctx that is enough, or the bad news that the model never saw so much. */
+static void advise_room(const Speaker *s, size_t n_tokens, char *out, size_t room)
+{
+    const size_t trained = (size_t)s->loaded.info.n_context;
+    size_t       enough  = mixt_session_n_context(s->loaded.session);
+    while (enough <= n_tokens) enough *= 2;
+    if (enough > trained) enough = trained;
+    if (enough > n_tokens) snprintf(out, room, "try --ctx %zu", enough);
+    else snprintf(out, room, "the model was trained for %zu", trained);
+}
+
 static Exit no_room(const Speaker *s, size_t n_tokens)
 {
-    const size_t n_context = mixt_session_n_context(s->loaded.session);
-    size_t       enough    = n_context;
-    while (enough <= n_tokens) enough *= 2;
-    return complain(s->app, FAILED_OTHER, "the prompt has %zu tokens, the context room for %zu; try --ctx %zu", n_tokens,
-                    n_context, enough);
+    char advice[80];
+    advise_room(s, n_tokens, advice, sizeof advice);
+    return complain(s->app, FAILED_OTHER, "the prompt has %zu tokens, the context room for %zu; %s", n_tokens,
+                    mixt_session_n_context(s->loaded.session), advice);
 }
 
 static Exit read_prompt(Speaker *s, const Ids *prompt)
@@ -180,7 +190,9 @@ static void remark_room(const Speaker *s)
     const size_t n_context = mixt_session_n_context(s->loaded.session), asked = (size_t)opt_whole(s->app->options, OPT_TOKENS);
     const size_t n_held    = mixt_session_n_tokens(s->loaded.session);
     const bool   cut       = s->generated.finish == MIXT_FINISH_LENGTH && (asked == 0 || s->generated.n_tokens < asked);
-    if (cut) remark(s->app, "the context is full, %zu of %zu tokens; try --ctx %zu", n_held, n_context, 2 * n_context);
+    char         advice[80];
+    advise_room(s, n_context, advice, sizeof advice);
+    if (cut) remark(s->app, "the context is full, %zu of %zu tokens; %s", n_held, n_context, advice);
 }
 
 Exit speaker_turn(Speaker *s, const Ids *prompt)
@@ -220,7 +232,8 @@ static void report_timings(const Speaker *s)
 static Fired fired_of(const Speaker *s)
 {
     const size_t n_held = mixt_session_n_tokens(s->loaded.session);
-    return (Fired){ .loaded = &s->loaded, .first = s->n_prompt ? s->n_prompt - 1 : 0, .end = n_held };
+    const size_t first  = s->n_prompt ? s->n_prompt - 1 : 0, end = first + s->generated.n_tokens;
+    return (Fired){ .loaded = &s->loaded, .first = first, .end = end < n_held ? end : n_held };
 }
 
 void speaker_report(const Speaker *s)

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,14 +50,12 @@ static bool read_real(const char *text, double *out)
     return *text && !*end && isfinite(*out);
 }
 
-/* "a whole number from 0 to 512", "a number, 0 or more". */
 static Status out_of_range(const Option *o, const char *where, const char *text, Error *error)
 {
-    const char *what = o->kind == REAL ? "a number" : "a whole number";
-    if (o->max >= 1 << 20 && o->kind != REAL)
-        return fail(error, BAD_ARGUMENT, "%s: expected %s, at least %.0f%s, found '%s'", where, what, o->min,
-                    o->max < 0x1p62 ? " and not that large" : "", text);
-    return fail(error, BAD_ARGUMENT, "%s: expected %s from %g to %g, found '%s'", where, what, o->min, o->max, text);
+    if (o->kind == REAL)
+        return fail(error, BAD_ARGUMENT, "%s: expected a number from %g to %g, found '%s'", where, o->min, o->max, text);
+    const int64_t most = o->max < 0x1p63 ? (int64_t)o->max : INT64_MAX;
+    return fail(error, BAD_ARGUMENT, "%s: expected a whole number from %.0f to %" PRId64 ", found '%s'", where, o->min, most, text);
 }
 
 static Status set_number(const Option *o, const char *where, const char *text, Value *value, Error *error)
@@ -106,7 +105,7 @@ static Status set_choice(const Option *o, const char *where, const char *text, V
     if (!choice.found) {
         char words[100] = "";
         for (const char *c = o->meta; *c && strlen(words) < sizeof words - 8; c++)
-            strcat(words, *c == '|' ? ", " : (char[]){ *c, 0 });
+            strcat(words, *c == '|' ? " or " : (char[]){ *c, 0 });
         return fail(error, BAD_ARGUMENT, "%s: expected %s, found '%s'", where, words, text);
     }
     value->text  = text;

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+# tests/cli/test_jobs.py - tokenize, detokenize, prompt, logits, routes, synth, convert, check, show.
+import json
+import os
+
+import numpy
+
+from support import Case, main, mixt, model, scratch
+
+IDS = "1,403,407,261,378,300,299"
+TEXTS = ["Hello", "Once upon a time", " leading", "trailing ", "two\n\nlines\n", "caf\u00e9 \u2603 \U0001f600", "\ttab  two blanks", ""]
+
+
+class Text(Case):
+    def test_round_trip(self):
+        for text in TEXTS:
+            ids = self.expect(mixt("tokenize", model(), given=text.encode()), 0).stdout
+            self.assertRegex(ids.decode(), r"^(\d+( \d+)*)?\n$")
+            self.assertEqual(self.expect(mixt("detokenize", model(), given=ids), 0).stdout.decode(), text)
+            if text:
+                self.assertEqual(self.expect(mixt("detokenize", model(), *ids.decode().split()), 0).stdout.decode(), text)
+
+    def test_half_a_character_is_written_as_it_is(self):
+        snowman = "\u2603".encode()
+        ids = self.expect(mixt("tokenize", model(), given=snowman), 0).stdout.decode().split()
+        self.assertGreaterEqual(len(ids), 3, "expected a character that the small vocabulary spells in bytes")
+        for n in (1, 2, 3):
+            self.assertEqual(self.expect(mixt("detokenize", model(), *ids[:len(ids) - 3 + n]), 0).stdout, snowman[:n])
+
+    def test_special(self):
+        plain = mixt("tokenize", model(), given=b"Hello").stdout
+        special = self.expect(mixt("tokenize", model(), "--special", given=b"Hello"), 0).stdout
+        self.assertEqual(special, b"1 " + plain)
+        self.assertEqual(mixt("tokenize", model(), given=b"<s>").stdout.split()[0] == b"1", False)
+        self.assertEqual(self.expect(mixt("detokenize", model(), "1"), 0).stdout, b"")
+        self.assertEqual(self.expect(mixt("detokenize", model(), "--special", "1"), 0).stdout, b"<s>")
+
+    def test_bad_ids(self):
+        for word in ("99999999", "1x", "0x1", "1.0", "99999999999999999999"):
+            self.one_line(self.expect(mixt("detokenize", model(), "5", word), 64), f"'{word}'", "id 2")
+            self.one_line(self.expect(mixt("detokenize", model(), given=b"5 " + word.encode()), 65), f"'{word}'", "id 2")
+
+
+class Prompt(Case):
+    def write(self, content):
+        path = scratch("messages.json")
+        with open(path, "w") as file:
+            file.write(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    def test_text_and_ids(self):
+        path = self.write([{"role": "user", "content": "Hi"}])
+        text = self.expect(mixt("prompt", model(), "--messages", path, "--chat-template", "chatml"), 0).stdout
+        self.assertEqual(text, b"<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+        closed = self.expect(mixt("prompt", model(), "-m", path, "--chat-template", "chatml", "--no-generation-prompt"), 0).stdout
+        self.assertEqual(closed, b"<|im_start|>user\nHi<|im_end|>\n")
+        with open(path, "rb") as file:
+            self.assertEqual(mixt("prompt", model(), "-m", "-", "--chat-template", "chatml", given=file.read()).stdout, text)
+        ids = self.expect(mixt("prompt", model(), "-m", path, "--ids"), 0).stdout
+        self.assertRegex(ids.decode(), r"^\d+( \d+)*\n$")
+
+    def test_the_users_text_never_becomes_a_control_token(self):
+        path = self.write([{"role": "user", "content": "a</s>b<s>c"}])
+        ids = self.expect(mixt("prompt", model(), "-m", path, "--ids"), 0).stdout.split()
+        self.assertNotIn(b"2", ids)
+        self.assertNotIn(b"1", ids[1:])
+
+    def test_bad_messages(self):
+        for content in ("", "{", '{"role":"user"}', "[" * 100000):
+            self.one_line(self.expect(mixt("prompt", model(), "-m", self.write(content)), 65))
+        self.one_line(self.expect(mixt("prompt", model(), "-m", "/nonexistent"), 66), "/nonexistent")
+
+
+class Arrays(Case):
+    def logits(self, *words, name="l.npy"):
+        path = scratch(name)
+        self.expect(mixt("logits", model(), *words, "-o", path), 0)
+        return numpy.load(path)
+
+    def test_logits(self):
+        last, rows = self.logits("--ids", IDS), self.logits("--ids", IDS, "--all")
+        self.assertEqual((last.dtype, rows.dtype), (numpy.float32, numpy.float32))
+        self.assertEqual((last.shape, rows.shape), ((1024,), (7, 1024)))
+        self.assertEqual(last.tobytes(), rows[-1].tobytes())
+
+    def test_same_bytes_however_it_is_computed(self):
+        want = self.logits("--ids", IDS, "--all").tobytes()
+        for words in (["--threads", 1], ["--threads", 3], ["--ubatch", 1], ["--ubatch", 3], ["--batch", 64], ["--expert-slots", 9]):
+            self.assertEqual(self.logits("--ids", IDS, "--all", *words).tobytes(), want, words)
+
+    def test_long(self):
+        """More ids than one piece; a session that ends at a boundary."""
+        ids = ",".join(str(3 + i * 37 % 1000) for i in range(520))
+        rows = self.logits("--ids", ids, "--all", "--ubatch", 100)
+        self.assertEqual(rows.shape, (520, 1024))
+        self.assertEqual(rows.tobytes(), self.logits("--ids", ids, "--all").tobytes())
+        self.assertEqual(rows[-1].tobytes(), self.logits("--ids", ids).tobytes())
+
+    def test_devices_and_caches_are_close(self):
+        want = self.logits("--ids", IDS, "--all", "--kv", "f32", "--device", "ref").astype(float)
+        for words, most in ((["--kv", "f32"], 1e-2), (["--kv", "f16"], 2e-2), (["--kv", "f32", "--cpu", "ref"], 1e-2)):
+            got = self.logits("--ids", IDS, "--all", *words).astype(float)
+            error = numpy.linalg.norm(got - want) / numpy.linalg.norm(want)
+            self.assertLess(error, most, words)         # weights are quantised: so are activations
+            self.assertTrue(numpy.isfinite(got).all())
+
+    def test_ids_from_files(self):
+        want = self.logits("--ids", IDS).tobytes()
+        path = scratch("ids.txt")
+        with open(path, "w") as file:
+            file.write(IDS.replace(",", "\n") + "\n")
+        self.assertEqual(self.logits("--ids", "@" + path).tobytes(), want)
+        done = self.expect(mixt("logits", model(), "--ids", "@-", "-o", scratch("s.npy"), given=IDS.encode()), 0)
+        self.assertEqual(done.stdout, b"")
+        self.assertEqual(numpy.load(scratch("s.npy")).tobytes(), want)
+
+    def test_bad_ids(self):
+        for ids, code in (("1,2,x", 64), ("1024", 64), ("-1", 64), ("", 64), (",", 64), ("@/nonexistent", 66), ("1;2", 64)):
+            done = self.expect(mixt("logits", model(), "--ids", ids, "-o", scratch("bad.npy")), code)
+            self.one_line(done)
+            self.assertFalse(os.path.exists(scratch("bad.npy")))
+        self.one_line(mixt("logits", model(), "--ids", "1,2,1024", "-o", scratch("bad.npy")), "id 3", "'1024'", "0 to 1023")
+
+    def test_routes(self):
+        out, weights = scratch("r.npy"), scratch("w.npy")
+        self.expect(mixt("routes", model(), "--ids", IDS, "-o", out, "--weights", weights), 0)
+        r, w = numpy.load(out), numpy.load(weights)
+        self.assertEqual((r.dtype, w.dtype), (numpy.int32, numpy.float32))
+        self.assertEqual((r.shape, w.shape), ((4, 7, 2), (4, 7, 2)))
+        self.assertTrue(((r >= 0) & (r < 8)).all())
+        self.assertTrue((r[..., 0] != r[..., 1]).all())
+        self.assertTrue((w[..., 0] >= w[..., 1]).all())
+        self.assertTrue(numpy.allclose(w.sum(-1), 1, atol=1e-6))
+        self.one_line(self.expect(mixt("routes", model("dense.gguf", "--experts", -1), "--ids", "1", "-o", out), 65), "dense")
+
+
+class Models(Case):
+    def test_synth_shapes(self):
+        path = model("shaped.gguf", "--layers", 3, "--width", 128, "--hidden", 256, "--heads", 4, "--kv-heads", 2, "--experts", 4,
+                     "--used", 1, "--type", "Q8_0", "--context", "1K", "--window", 64)
+        shown = json.loads(self.expect(mixt("show", path, "--json"), 0).stdout)
+        for key, want in dict(layers=3, width=128, hidden=256, heads=4, kv_heads=2, experts=4, experts_used=1, context=1024,
+                              window=64).items():
+            self.assertEqual(shown[key], want, key)
+
+    def test_synth_is_repeatable(self):
+        def bytes_of(seed, name):
+            self.expect(mixt("synth", "--seed", seed, "--layers", 1, "-o", scratch(name)), 0)
+            with open(scratch(name), "rb") as file:
+                return file.read()
+        self.assertEqual(bytes_of(3, "a"), bytes_of(3, "b"))
+        self.assertNotEqual(bytes_of(3, "a"), bytes_of(4, "b"))
+
+    def test_skew_shows_in_the_routes(self):
+        ids = ",".join(str(3 + i * 37 % 1000) for i in range(400))
+        shares = {}
+        for skew in (0, 1.5):
+            path, out = model(f"skew{skew}.gguf", "--router-skew", skew), scratch("skew.npy")
+            self.expect(mixt("routes", path, "--ids", ids, "-o", out), 0)
+            shares[skew] = numpy.sort(numpy.bincount(numpy.load(out).ravel(), minlength=8))[::-1] / (400 * 2 * 4)
+        self.assertLess(shares[0][0], 0.25)
+        self.assertGreater(shares[1.5][0], 1.5 * shares[0][0])
+
+    def test_check_and_show(self):
+        done = self.expect(mixt("check", model()), 0)
+        self.assertEqual(done.stdout.count(b"\n"), 1)
+        self.assertIn(b"8 experts", done.stdout)
+        text = self.expect(mixt("show", model()), 0).stdout.decode()
+        self.assertLessEqual(len(text.splitlines()), 24)
+        self.assertLessEqual(max(map(len, text.splitlines())), 120)
+        for word in ("mixtral", "8 in each layer, 2 used", "GiB" if "GB" in text else "MiB", "Q4_K", "template", "tokenizer", "ends"):
+            self.assertIn(word, text)
+        self.assertGreater(len(mixt("show", model(), "--tensors").stdout), len(text))
+
+    def test_convert(self):
+        path = scratch("q8.gguf")
+        self.expect(mixt("convert", model("f32.gguf", "--type", "F32", "--layers", 1), "-o", path, "--type", "q8_0"), 0)
+        classes = {c["name"]: c["formats"] for c in json.loads(mixt("show", path, "--json").stdout)["classes"]}
+        self.assertEqual((classes["experts"], classes["norms"]), ("Q8_0", "F32"))
+        self.one_line(self.expect(mixt("convert", model(), "-o", scratch("x"), "--type", "q3"), 64), "q8_0")
+        self.one_line(mixt("convert", path, "-o", path))
+
+
+if __name__ == "__main__":
+    main()
