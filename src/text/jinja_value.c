@@ -306,7 +306,7 @@ static int compare_int_float(int64_t i, double x)
 
 static int compare_numbers(Value a, Value b)
 {
-    int64_t i, j;
+    int64_t i = 0, j = 0;
     const bool a_int = value_as_int(a, &i), b_int = value_as_int(b, &j);
     if (a_int && b_int) return i < j ? -1 : i > j;
     if (a_int) return compare_int_float(i, b.as.real);
