@@ -11,11 +11,12 @@
 
 #include <dirent.h>
 
+/* Static memory, 128 calls deep. */
 static inline const char *scratch_file(const char *name)
 {
-    static char paths[8][512];
+    static char paths[128][512];
     static int turn;
-    char *path = paths[turn++ & 7];
+    char *path = paths[turn++ & 127];
     snprintf(path, sizeof paths[0], "%s/%s", test_scratch(), name);
     return path;
 }
