@@ -314,16 +314,31 @@ def convert_q8_0(bench):
           array(bench.logits(out, IDS, '--kv', 'f32')), CPU_F32)
 
 
-def cuts(bench, whole):
+def instruction_sets():
+    """What --cpu takes on this machine, slowest first."""
+    try:
+        with open('/proc/cpuinfo') as file:
+            flags = set(next((line for line in file if line.startswith('flags')), '').split())
+    except OSError:
+        flags = set()
+    sets = ['ref']
+    if {'avx2', 'fma', 'f16c'} <= flags:
+        sets.append('avx2')
+        if {'avx512f', 'avx512bw', 'avx512vl', 'avx512dq'} <= flags:
+            sets.append('avx512')
+    return sets
+
+
+def cuts(whole, few):
     """Threads and rows per step to try; the first is what the others must equal."""
-    if bench.quick:
-        return [(1, whole), (3, 7)]
+    if few:
+        return [(1, whole), (3, 7), (2, 64)]
     return [(1, whole), (2, whole), (3, whole), (7, whole), (2, 1), (2, 7), (2, 64), (1, 7), (7, 64)]
 
 
 def bits(bench, words, path, ids, *options):
     """One check for all ways to run: the same bytes."""
-    first, ways = None, cuts(bench, len(ids))
+    first, ways = None, cuts(len(ids), bench.quick or '--cpu' in options)
     for threads, rows in ways:
         got = bench.logits(path, ids, '--threads', str(threads), '--ubatch', str(rows), *options)
         if first is None:
@@ -341,6 +356,9 @@ def part_bits(bench):
         for kv in ('f32', 'f16'):
             words = '%s, %s cache' % (kind, kv)
             bench.attempt(words, bits, words, path, LONG[:100], '--kv', kv)
+        for cpu in instruction_sets()[:-1]:             # the last is what runs without being asked
+            words = '%s, --cpu %s' % (kind, cpu)
+            bench.attempt(words, bits, words, path, LONG[:66], '--cpu', cpu)
     for name in ('mixtral', 'window', 'top4of16', 'odd', 'dense-window'):
         path = make_tiny.make_gguf(bench.path(name + '.gguf'), make_tiny.SHAPES[name])
         for kv in ('f32', 'f16'):
@@ -360,9 +378,11 @@ def part_formats(bench):
 
 
 def decoded(bench, kind, path, ids, want):
-    for device in ('cpu',) if bench.quick else ('cpu', 'ref'):
-        got = array(bench.logits(path, ids, '--kv', 'f32', '--device', device))
-        close(bench, '%s on %s against float64 on its decoded weights' % (kind, device), want, got, CPU_F32)
+    ways = [('--device', 'ref')] + [('--cpu', cpu) for cpu in instruction_sets()]
+    for way in ways:
+        got = array(bench.logits(path, ids, '--kv', 'f32', *way))
+        close(bench, '%s, %s: against float64 on its decoded weights' % (kind, ' '.join(way)), want, got,
+              CPU_F32)
 
 
 # ---- a real model --------------------------------------------------------------------------
