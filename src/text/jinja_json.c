@@ -284,7 +284,8 @@ Status json_load(Vm *vm, const char *what, const char *text, size_t n_bytes, Val
     char *mended = mend_surrogates(vm, text, n_bytes);
     if (!mended) return VM_LOST(vm);
     json_t *json = json_loadb(mended, n_bytes, JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
-    if (!json && json_error_code(&where) == json_error_out_of_memory) return fail_memory(vm->error, what);
+    /* Where jansson has no words, it had no memory. */
+    if (!json && (!where.text[0] || json_error_code(&where) == json_error_out_of_memory)) return fail_memory(vm->error, what);
     if (!json)
         return fail(vm->error, BAD_ARGUMENT, "%s: line %d: %s", what, where.line, where.text);
     const Status status = load_value(vm, json, out);
