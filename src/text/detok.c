@@ -45,10 +45,10 @@ static void fill_shorter(Stop *stop)
     }
 }
 
+/* One more byte of text.  Nothing comes after a whole match: it ended the stream. */
 static void advance(Stop *stop, char byte)
 {
     uint32_t k = stop->matched;
-    if (k == stop->n_bytes) k = stop->shorter[k - 1];
     while (k && stop->text[k] != byte) k = stop->shorter[k - 1];
     if (stop->text[k] == byte) k++;
     stop->matched = k;

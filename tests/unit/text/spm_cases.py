@@ -42,6 +42,8 @@ def corpus(rng, text):
     for _ in range(1500):
         lines.append("  ".join(rng.choice(WORDS) + rng.choice(["", ".", ",", "s", "ing", " 12"])
                                for _ in range(rng.randrange(3, 12))))
+    for n in range(2, 40):                              # runs: pieces such as "aa" and "aaa"
+        lines += ["a" * n + " " + "ae" * n + " " * n + "9" * n] * 8
     return lines
 
 
@@ -80,20 +82,24 @@ def fields(data):
         yield key >> 3, begin, at, value
 
 
-def drop_pieces(source, target, rng):
-    """A twin of a model in which some pieces became UNUSED (type 5): they must fall apart again."""
+def twin(source, target, rng, unused, ties):
+    """A model that training would not make.  A part of its pieces became UNUSED (type 5): they must fall apart
+    again.  With ties, scores are small random numbers, so that order among equals decides, and pieces come about
+    in more than one way."""
     with open(source, "rb") as f:
         data = f.read()
     out = b""
     for number, begin, end, value in fields(data):
         piece = data[value:end]
         parts = {n: piece[v:e] for n, _, e, v in fields(piece)} if number == 1 else {}
-        if parts and 3 not in parts and len(parts[1].decode()) > 1 and rng.random() < 0.3:
-            piece += b"\x18\x05"               # field 3, type: UNUSED
-            n = len(piece)
-            out += b"\x0a" + (bytes([n]) if n < 128 else bytes([n & 127 | 128, n >> 7])) + piece
-        else:
+        if not parts or 3 in parts:
             out += data[begin:end]
+            continue
+        piece = b"\x0a" + bytes([len(parts[1])]) + parts[1]
+        piece += b"\x15" + (struct.pack("<f", -rng.randrange(6)) if ties else parts[2])
+        if len(parts[1].decode()) > 1 and rng.random() < unused:
+            piece += b"\x18\x05"               # field 3, type: UNUSED
+        out += b"\x0a" + bytes([len(piece)]) + piece
     with open(target, "wb") as f:
         f.write(out)
 
@@ -111,7 +117,7 @@ def atom(rng, words, symbols):
     if pick == 0: return any_character(rng).encode()
     if pick == 1: return rng.choice(["\u2581", "\u2581\u2581", " ", "  ", "   ", "\t", "\n", "\r\n", "\u3000", "\u00a0",
                                      "\u200b", "\ufeff"]).encode()
-    if pick == 2: return (rng.choice("ae \u2581ß9") * rng.randrange(1, 60)).encode()
+    if pick == 2: return (rng.choice(["a", "e", "ae", "aae", " ", "\u2581", "ß", "9"]) * rng.randrange(1, 40)).encode()
     if pick == 3: return rng.choice(symbols).encode()
     if pick == 4: return rng.choice(symbols).encode()[:rng.randrange(1, 6)]
     if pick == 5: return bytes(rng.randrange(256) for _ in range(rng.randrange(1, 5)))
@@ -152,9 +158,11 @@ def main():
     for name, kind in KINDS.items():
         train(folder, name, kind, lines)
         models.append(os.path.join(folder, name + ".model"))
-    for name in ("mistral", "sentences"):
-        models.append(os.path.join(folder, name + "_unused.model"))
-        drop_pieces(os.path.join(folder, name + ".model"), models[-1], rng)
+    for name, source, unused, ties in (("unused", "mistral", 0.3, False), ("unused_sentences", "sentences", 0.5, False),
+                                       ("ties", "mistral", 0, True), ("unused_ties", "sentences", 0.5, True),
+                                       ("unused_ties_words", "mistral", 0.5, True)):
+        models.append(os.path.join(folder, name + ".model"))
+        twin(os.path.join(folder, source + ".model"), models[-1], rng, unused, ties)
     for i, given in enumerate(path for path in sys.argv[5:] if path):
         models.append(os.path.join(folder, "given%d.model" % i))
         shutil.copyfile(given, models[-1])

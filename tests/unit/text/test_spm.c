@@ -54,7 +54,7 @@ static bool case_agrees(const Tokenizer *t, Cursor *c, TokenList *got)
     memcpy(want, ids, n_want * sizeof *want);
     got->n = 0;
     assert_int_equal(tokenize(t, text, n_text, NULL, got, &error), OK);
-    const bool same = got->n == n_want && memcmp(got->ids, want, n_want * sizeof *want) == 0;
+    const bool same = got->n == n_want && (!n_want || memcmp(got->ids, want, n_want * sizeof *want) == 0);
     if (!same) {
         print_error("text '%.*s'\n", (int)n_text, text);
         print_ids("want", want, n_want);
@@ -112,7 +112,7 @@ static void ids_equal_those_of_sentencepiece(void **state)
         skip();
     }
     assert_int_equal(rc, 0);
-    assert_int_equal(n_models, 10 + (v1 != NULL) + (v3 != NULL));
+    assert_int_equal(n_models, 13 + (v1 != NULL) + (v3 != NULL));
 }
 
 /* ---- prompts: what sentencepiece never sees ---- */
