@@ -17,7 +17,8 @@ Status device_open(const char *name, const DeviceOptions *options, Device **out,
     static const DeviceOptions defaults = { 0 };
     *out = NULL;
     for (int i = 0; i < ARRAY_LEN(kinds); i++)
-        if (!strcmp(name, kinds[i].name)) return kinds[i].open(options ? options : &defaults, out, error);
+        if (!strcmp(name, kinds[i].name))
+            return kinds[i].open(options ? options : &defaults, out, error);
     return fail(error, BAD_ARGUMENT, "device '%s': expected ref or cpu", name);
 }
 

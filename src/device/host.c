@@ -9,10 +9,11 @@
 #include <string.h>
 
 enum { ALIGN = 64 };
+static const int64_t memory_max = (int64_t)1 << 46;     /* 64 TiB: more than any machine has */
 
 void *host_memory(int64_t n_bytes)
 {
-    if (n_bytes < 0 || n_bytes > INT64_MAX - ALIGN) return NULL;
+    if (n_bytes < 0 || n_bytes > memory_max) return NULL;
     const size_t whole = ((size_t)n_bytes + ALIGN) / ALIGN * ALIGN;     /* never 0 bytes     */
     void *memory = aligned_alloc(ALIGN, whole);
 #ifdef MIXT_HOSTILE
@@ -27,16 +28,19 @@ Status host_alloc(Device *d, Format format, int64_t rows, int64_t cols, Tensor *
     const FormatInfo *info = &format_info[format];
     int64_t row_bytes, bytes;
     if (rows < 0 || cols < 0 || cols % info->block_values)
-        return fail(&d->error, BAD_ARGUMENT, "tensor [%lld][%lld] of %s: a row must be whole blocks of %d numbers",
+        return fail(&d->error, BAD_ARGUMENT,
+                    "tensor [%lld][%lld] of %s: a row must be whole blocks of %d numbers",
                     (long long)rows, (long long)cols, info->name, info->block_values);
     if (!checked_mul(cols / info->block_values, info->block_bytes, &row_bytes) ||
         !checked_mul(rows, row_bytes, &bytes))
-        return fail(&d->error, NO_MEMORY, "tensor [%lld][%lld] of %s is larger than any memory", (long long)rows,
-                    (long long)cols, info->name);
+        return fail(&d->error, NO_MEMORY, "tensor [%lld][%lld] of %s is larger than any memory",
+                    (long long)rows, (long long)cols, info->name);
     void *memory = host_memory(bytes);
     if (!memory)
         return fail(&d->error, NO_MEMORY, "no memory for a tensor of %lld bytes", (long long)bytes);
-    *out = (Tensor){ .format = format, .rows = rows, .cols = cols, .row_bytes = row_bytes, .device = d, .handle = memory };
+    *out = (Tensor){
+        .format = format, .rows = rows, .cols = cols, .row_bytes = row_bytes, .device = d, .handle = memory
+    };
     return OK;
 }
 
@@ -57,7 +61,8 @@ static Status check_bytes(Device *d, const Tensor *t, size_t n_bytes)
 {
     const int64_t room = t->rows * t->row_bytes;
     if (n_bytes <= (size_t)room) return OK;
-    return fail(&d->error, BAD_ARGUMENT, "tensor of %lld bytes: asked to move %zu", (long long)room, n_bytes);
+    return fail(&d->error, BAD_ARGUMENT, "tensor of %lld bytes: asked to move %zu", (long long)room,
+                n_bytes);
 }
 
 Status host_upload(Device *d, Tensor *to, const void *from, size_t n_bytes)
@@ -85,8 +90,8 @@ Status host_fits(Device *d, const char *op, int64_t n_rows, int64_t n_cols)
 {
     const DeviceLimits *most = &((HostDevice *)d)->limits;
     if (n_rows <= most->n_tokens && n_cols <= most->n_cols) return OK;
-    return fail(&d->error, BAD_ARGUMENT, "%s: %lld rows of %lld were asked for, %lld of %lld reserved", op,
-                (long long)n_rows, (long long)n_cols, (long long)most->n_tokens, (long long)most->n_cols);
+    return fail(&d->error, BAD_ARGUMENT, "%s: %lld rows of %lld were asked for, %lld of %lld reserved",
+                op, (long long)n_rows, (long long)n_cols, (long long)most->n_tokens, (long long)most->n_cols);
 }
 
 double rope_angle(const Rope *rope, int64_t position, int pair)

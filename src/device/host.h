@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * device/host.h - what ref and cpu share: both keep tensors in ordinary memory.
  *
- * A tensor's handle is the address of its first byte, aligned to 64; rows follow without gaps, as they do
- * in files, so a weight can be read from disk straight into its place. */
+ * A tensor's handle is the address of its first byte, aligned to 64; rows follow without gaps, as
+ * they do in files, so a weight can be read from disk straight into its place. */
 #ifndef DEVICE_HOST_H
 #define DEVICE_HOST_H
 
@@ -44,7 +44,8 @@ static inline float *row_f32(const Tensor *t, int64_t row)
 }
 
 /* First byte of what a row of the cache holds for one head. */
-static inline void *kv_at(const KvView *kv, int64_t t, int64_t first_row, int64_t position, int64_t head)
+static inline void *kv_at(const KvView *kv, int64_t t, int64_t first_row, int64_t position,
+                          int64_t head)
 {
     const Tensor *page = &kv->pages[t][position / kv->page_tokens];
     return (char *)row_bytes_at(page, first_row + position % kv->page_tokens) +

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * kernel/kernel.h - the arithmetic of one CPU core.
  *
- * A kernel is a leaf: no allocation, no threads, no errors, no globals.  It gets pointers and counts,
- * and it does arithmetic.  For each kernel there is one scalar reference (ref/) that says what is
- * right, and any number of faster twins (x86/).  Nothing needs alignment beyond that of its type, and
- * nothing is read or written outside the n values.
+ * A kernel is a leaf: no allocation, no threads, no errors, no globals.  It gets pointers and
+ * counts, and it does arithmetic.  For each kernel there is one scalar reference (ref/) that says
+ * what is right, and any number of faster twins (x86/).  Nothing needs alignment beyond that of its
+ * type, and nothing is read or written outside the n values.
  *
  * Bits     What a kernel computes depends on its arguments only, never on addresses (decision D1).
  *          Instruction sets may differ from each other within the bounds that tests/kernel derives;
@@ -41,8 +41,8 @@ extern const char *const cpu_set_name[N_CPU_SETS];          /* "ref", "avx2", "a
 bool   cpu_set_from_name(const char *name, CpuSet *out);
 CpuSet cpu_detect(void);                                    /* the best this machine has   */
 
-/* Fill the whole table with references, then let every set up to `set` overwrite what it does better.
- * `set` is at most cpu_detect(). */
+/* Fill the whole table with references, then let every set up to `set` overwrite what it does
+ * better. `set` is at most cpu_detect(). */
 void kernels_select(Kernels *table, CpuSet set);
 
 /* The decoder of a format; NULL for F32, which needs none. */

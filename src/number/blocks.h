@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * number/blocks.h - the bytes of every block format, and how to take scales out of them.
  *
- * These are file formats: a size here may never change.  A block is read through these structures at
- * an address that is a multiple of 2.  `scale`, `minimum` and `super_` fields are IEEE halves.
+ * These are file formats: a size here may never change.  A block is read through these structures
+ * at an address that is a multiple of 2.  `scale`, `minimum` and `super_` fields are IEEE halves.
  * What a block means is said by the decoder in the file of its name. */
 #ifndef NUMBER_BLOCKS_H
 #define NUMBER_BLOCKS_H
@@ -40,7 +40,7 @@ typedef struct BlockQ8_0 {
     int8_t   q[32];
 } BlockQ8_0;
 
-/* ---- 256 numbers in 8 or 16 groups; the groups' scales are small integers that share a half ---- */
+/* ---- 256 numbers in 8 or 16 groups, whose scales are small integers that share a half ---- */
 
 typedef struct BlockQ2_K {      /* 16 groups of 16                                         */
     uint8_t  group[16];         /* scale in bits 0-3, minimum in bits 4-7                  */
@@ -86,8 +86,8 @@ _Static_assert(sizeof(BlockQ4_K) == 144, "a file format");
 _Static_assert(sizeof(BlockQ5_K) == 176, "a file format");
 _Static_assert(sizeof(BlockQ6_K) == 210, "a file format");
 
-/* Scale and minimum of group j < 8 of a Q4_K or Q5_K block.  Groups 0-3 lie whole in the low six bits
- * of bytes 0-7; groups 4-7 have four bits in bytes 8-11 and two on top of bytes 0-7. */
+/* Scale and minimum of group j < 8 of a Q4_K or Q5_K block.  Groups 0-3 lie whole in the low six
+ * bits of bytes 0-7; groups 4-7 have four bits in bytes 8-11 and two on top of bytes 0-7. */
 static inline void k_group(const uint8_t group[12], int j, int *scale, int *minimum)
 {
     if (j < 4) {
@@ -99,8 +99,8 @@ static inline void k_group(const uint8_t group[12], int j, int *scale, int *mini
     }
 }
 
-/* The sixteen scales of a Q3_K block, -32 to 31.  Low four bits: bytes 0-7, scale j in the lower half
- * and j + 8 in the upper; high two bits: bytes 8-11, scale j in byte 8 + j % 4. */
+/* The sixteen scales of a Q3_K block, -32 to 31.  Low four bits: bytes 0-7, scale j in the lower
+ * half and j + 8 in the upper; high two bits: bytes 8-11, scale j in byte 8 + j % 4. */
 static inline void q3_k_scales(const uint8_t group[12], int scale[16])
 {
     for (int j = 0; j < 16; j++) {

@@ -29,8 +29,8 @@ CODEC(q6_k)
 
 /* ---- rounding ---- */
 
-/* The nearest integer in [low, high], ties to even; NaN gives low.  Adding 1.5 * 2^23 leaves a float no
- * room for a fraction, so the addition itself rounds; |low|, |high| < 2^22. */
+/* The nearest integer in [low, high], ties to even; NaN gives low.  Adding 1.5 * 2^23 leaves a
+ * float no room for a fraction, so the addition itself rounds; |low|, |high| < 2^22. */
 static inline int nearest(float value, int low, int high)
 {
     if (!(value > (float)low)) return low;

@@ -9,7 +9,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Upper half of 256 equally likely values: the normal distribution's quantile at (k + 128.5) / 256. */
+/* Upper half of 256 equally likely values: the normal distribution's quantile at (k + 128.5) / 256.
+ */
 static const float upper_quantile[128] = {
     0.00490f, 0.01469f, 0.02448f, 0.03428f, 0.04408f, 0.05388f, 0.06369f, 0.07350f,
     0.08332f, 0.09315f, 0.10299f, 0.11284f, 0.12270f, 0.13257f, 0.14246f, 0.15236f,
@@ -73,13 +74,15 @@ void draw_quants(const DrawTable *table, uint8_t *q, int n, Rng *rng)
             memcpy(q + i + 2 * pair, table->pair[bits >> (12 * pair) & 4095], 2);
     }
     const uint64_t bits = rng_bits(rng);
-    for (int pair = 0; i < n; i += 2, pair++) memcpy(q + i, table->pair[bits >> (12 * pair) & 4095], 2);
+    for (int pair = 0; i < n; i += 2, pair++)
+        memcpy(q + i, table->pair[bits >> (12 * pair) & 4095], 2);
 }
 
 float draw_normal(Rng *rng)
 {
     const uint64_t bits = rng_bits(rng);
-    const int sum = (int)(bits & 65535) + (int)(bits >> 16 & 65535) + (int)(bits >> 32 & 65535) + (int)(bits >> 48);
+    const int sum = (int)(bits & 65535) + (int)(bits >> 16 & 65535) + (int)(bits >> 32 & 65535) +
+                    (int)(bits >> 48);
     /* The sum has mean 2 * 65535 and variance 4 * (65536^2 - 1) / 12. */
     return (float)(sum - 131070) * (1.7320508f / 65536.0f);
 }

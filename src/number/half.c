@@ -40,14 +40,15 @@ uint16_t f32_to_f16(float value)
     if (size > 0x7f800000u) {                           /* NaN: keep the top of its payload  */
         return (uint16_t)(sign | 0x7e00u | (size >> 13 & 0x3ffu));
     }
-    if (size >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);     /* >= 65520 rounds to infinity */
+    if (size >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* >= 65520 rounds to infinity */
     if (size < 0x38800000u) {
-        /* Below 2^-14 halves are multiples of 2^-24.  Adding 0.5 puts that unit at the last place of
-         * a float, so the addition rounds, ties to even; the fraction left is the half's bits. */
+        /* Below 2^-14 halves are multiples of 2^-24.  Adding 0.5 puts that unit at the last place
+         * of a float, so the addition rounds, ties to even; the fraction left is the half's bits.
+         */
         return (uint16_t)(sign | (bits_of(float_of(size) + 0.5f) - 0x3f000000u));
     }
-    /* Just under half of the dropped part, plus one when the kept part is odd: ties to even.  A carry
-     * into the exponent is the right answer. */
+    /* Just under half of the dropped part, plus one when the kept part is odd: ties to even.  A
+     * carry into the exponent is the right answer. */
     const uint32_t rounded = size + 0xfffu + (size >> 13 & 1u);
     return (uint16_t)(sign | (rounded - 0x38000000u) >> 13);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * number/k_groups.c - scales of Q4_K and Q5_K: eight groups of 32, six bits for each scale and minimum. */
+ * number/k_groups.c - scales of Q4_K and Q5_K: eight groups of 32, six bits for each scale and
+ * minimum. */
 #include "number/codec.h"
 
 #include <math.h>
@@ -40,11 +41,13 @@ KGroups k_groups_encode(const float x[SUPER_VALUES], int steps, uint8_t q[SUPER_
     groups.super_minimum = scale_to_f16(most_minimum / MOST);
 
     /* From here on with the scales as a reader will see them: rounded twice. */
-    const float super_scale = f16_to_f32(groups.super_scale), super_minimum = f16_to_f32(groups.super_minimum);
+    const float super_scale = f16_to_f32(groups.super_scale),
+                super_minimum = f16_to_f32(groups.super_minimum);
     for (int j = 0; j < N_GROUPS; j++) {
         small_scale[j] = super_scale > 0.0f ? nearest(scale[j] / super_scale, 0, MOST) : 0;
         small_minimum[j] = super_minimum > 0.0f ? nearest(minimum[j] / super_minimum, 0, MOST) : 0;
-        const float step = super_scale * (float)small_scale[j], least = super_minimum * (float)small_minimum[j];
+        const float step = super_scale * (float)small_scale[j],
+                    least = super_minimum * (float)small_minimum[j];
         for (int i = GROUP * j; i < GROUP * (j + 1); i++)
             q[i] = step > 0.0f ? (uint8_t)nearest((x[i] + least) / step, 0, steps) : 0;
     }

@@ -29,14 +29,16 @@ static void pack(BlockQ2_K *block, const uint8_t q[SUPER_VALUES])
 {
     for (int half = 0; half < 2; half++, q += 128)
         for (int i = 0; i < 32; i++)
-            block->low[32 * half + i] = (uint8_t)(q[i] | q[i + 32] << 2 | q[i + 64] << 4 | q[i + 96] << 6);
+            block->low[32 * half + i] =
+                (uint8_t)(q[i] | q[i + 32] << 2 | q[i + 64] << 4 | q[i + 96] << 6);
 }
 
 void encode_q2_k(void *to, const float *from, size_t n)
 {
     BlockQ2_K *block = to;
     for (size_t b = 0; b < n / SUPER_VALUES; b++, block++, from += SUPER_VALUES) {
-        float scale[N_GROUPS], minimum[N_GROUPS], weight[GROUP], most_scale = 0.0f, most_minimum = 0.0f;
+        float scale[N_GROUPS], minimum[N_GROUPS], weight[GROUP], most_scale = 0.0f,
+                                                                 most_minimum = 0.0f;
         uint8_t q[SUPER_VALUES];
         for (int j = 0; j < N_GROUPS; j++) {
             /* With four steps the large numbers decide: weigh by magnitude. */
@@ -51,11 +53,14 @@ void encode_q2_k(void *to, const float *from, size_t n)
         const float super_minimum = f16_to_f32(block->super_minimum);
         for (int j = 0; j < N_GROUPS; j++) {
             const int small = super_scale > 0.0f ? nearest(scale[j] / super_scale, 0, MOST) : 0;
-            const int least = super_minimum > 0.0f ? nearest(minimum[j] / super_minimum, 0, MOST) : 0;
+            const int least =
+                super_minimum > 0.0f ? nearest(minimum[j] / super_minimum, 0, MOST) : 0;
             const float step = super_scale * (float)small;
             block->group[j] = (uint8_t)(small | least << 4);
             for (int i = GROUP * j; i < GROUP * (j + 1); i++)
-                q[i] = step > 0.0f ? (uint8_t)nearest((from[i] + super_minimum * (float)least) / step, 0, 3) : 0;
+                q[i] = step > 0.0f
+                           ? (uint8_t)nearest((from[i] + super_minimum * (float)least) / step, 0, 3)
+                           : 0;
         }
         pack(block, q);
     }
@@ -75,7 +80,8 @@ void draw_q2_k(void *to, size_t n, float deviation, Rng *rng)
         draw_quants(&table, q, SUPER_VALUES, rng);
         block->super_scale = super_scale;
         block->super_minimum = super_minimum;
-        for (int j = 0; j < N_GROUPS; j++) block->group[j] = (uint8_t)(0x11 * (8 + (int)(bits >> (3 * j) & 7)));
+        for (int j = 0; j < N_GROUPS; j++)
+            block->group[j] = (uint8_t)(0x11 * (8 + (int)(bits >> (3 * j) & 7)));
         pack(block, q);
     }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * number/q3_k.c - Q3_K: 256 numbers of three bits in 16 groups.  value = (super_scale * scale) * (q - 4). */
+ * number/q3_k.c - Q3_K: 256 numbers of three bits in 16 groups.  value = (super_scale * scale) * (q
+ * - 4). */
 #include "number/codec.h"
 
 #include <math.h>
@@ -32,7 +33,8 @@ static void pack(BlockQ3_K *block, const uint8_t q[SUPER_VALUES])
     for (int half = 0; half < 2; half++)
         for (int i = 0; i < 32; i++) {
             const uint8_t *p = q + 128 * half + i;
-            block->low[32 * half + i] = (uint8_t)((p[0] & 3) | (p[32] & 3) << 2 | (p[64] & 3) << 4 | (p[96] & 3) << 6);
+            block->low[32 * half + i] =
+                (uint8_t)((p[0] & 3) | (p[32] & 3) << 2 | (p[64] & 3) << 4 | (p[96] & 3) << 6);
             const int high = p[0] >> 2 | (p[32] >> 2) << 1 | (p[64] >> 2) << 2 | (p[96] >> 2) << 3;
             block->high[i] = (uint8_t)(block->high[i] | high << (4 * half));
         }

@@ -28,7 +28,8 @@ void encode_q4_0(void *to, const float *from, size_t n)
         for (int i = 0; i < SMALL_VALUES; i++) weight[i] = from[i] * from[i];
         block->scale = scale_to_f16(search_scale(SMALL_VALUES, 8, from, weight));
         const float scale = f16_to_f32(block->scale), inverse = scale != 0.0f ? 1.0f / scale : 0.0f;
-        for (int i = 0; i < SMALL_VALUES; i++) q[i] = (uint8_t)(nearest(from[i] * inverse, -8, 7) + 8);
+        for (int i = 0; i < SMALL_VALUES; i++)
+            q[i] = (uint8_t)(nearest(from[i] * inverse, -8, 7) + 8);
         pack(block, q);
     }
 }

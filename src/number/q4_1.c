@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * number/q4_1.c - Q4_1: 32 numbers of four bits, a scale and a minimum.  value = scale * q + minimum. */
+ * number/q4_1.c - Q4_1: 32 numbers of four bits, a scale and a minimum.  value = scale * q +
+ * minimum. */
 #include "number/codec.h"
 
 void decode_q4_1(float *to, const void *from, size_t n)
@@ -19,7 +20,8 @@ static void pack(BlockQ4_1 *block, const uint8_t q[SMALL_VALUES])
     for (int i = 0; i < 16; i++) block->low[i] = (uint8_t)(q[i] | q[i + 16] << 4);
 }
 
-/* The minimum may have either sign here, so the line runs from the smallest number to the largest. */
+/* The minimum may have either sign here, so the line runs from the smallest number to the largest.
+ */
 void encode_q4_1(void *to, const float *from, size_t n)
 {
     BlockQ4_1 *block = to;

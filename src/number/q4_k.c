@@ -29,7 +29,8 @@ static void pack(BlockQ4_K *block, const KGroups *groups, const uint8_t q[SUPER_
     block->super_minimum = groups->super_minimum;
     memcpy(block->group, groups->group, sizeof block->group);
     for (int quarter = 0; quarter < 4; quarter++, q += 64)
-        for (int i = 0; i < 32; i++) block->low[32 * quarter + i] = (uint8_t)(q[i] | q[i + 32] << 4);
+        for (int i = 0; i < 32; i++)
+            block->low[32 * quarter + i] = (uint8_t)(q[i] | q[i + 32] << 4);
 }
 
 void encode_q4_k(void *to, const float *from, size_t n)

@@ -4,7 +4,8 @@
 
 static uint32_t high_bits(const uint8_t high[4])
 {
-    return (uint32_t)high[0] | (uint32_t)high[1] << 8 | (uint32_t)high[2] << 16 | (uint32_t)high[3] << 24;
+    return (uint32_t)high[0] | (uint32_t)high[1] << 8 | (uint32_t)high[2] << 16 |
+           (uint32_t)high[3] << 24;
 }
 
 void decode_q5_0(float *to, const void *from, size_t n)
@@ -41,7 +42,8 @@ void encode_q5_0(void *to, const float *from, size_t n)
         for (int i = 0; i < SMALL_VALUES; i++) weight[i] = from[i] * from[i];
         block->scale = scale_to_f16(search_scale(SMALL_VALUES, 16, from, weight));
         const float scale = f16_to_f32(block->scale), inverse = scale != 0.0f ? 1.0f / scale : 0.0f;
-        for (int i = 0; i < SMALL_VALUES; i++) q[i] = (uint8_t)(nearest(from[i] * inverse, -16, 15) + 16);
+        for (int i = 0; i < SMALL_VALUES; i++)
+            q[i] = (uint8_t)(nearest(from[i] * inverse, -16, 15) + 16);
         pack(block, q);
     }
 }

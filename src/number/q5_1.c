@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * number/q5_1.c - Q5_1: 32 numbers of five bits, a scale and a minimum.  value = scale * q + minimum. */
+ * number/q5_1.c - Q5_1: 32 numbers of five bits, a scale and a minimum.  value = scale * q +
+ * minimum. */
 #include "number/codec.h"
 
 static uint32_t high_bits(const uint8_t high[4])
 {
-    return (uint32_t)high[0] | (uint32_t)high[1] << 8 | (uint32_t)high[2] << 16 | (uint32_t)high[3] << 24;
+    return (uint32_t)high[0] | (uint32_t)high[1] << 8 | (uint32_t)high[2] << 16 |
+           (uint32_t)high[3] << 24;
 }
 
 void decode_q5_1(float *to, const void *from, size_t n)
@@ -32,7 +34,8 @@ static void pack(BlockQ5_1 *block, const uint8_t q[SMALL_VALUES])
     for (int i = 0; i < 4; i++) block->high[i] = (uint8_t)(high >> (8 * i));
 }
 
-/* The minimum may have either sign here, so the line runs from the smallest number to the largest. */
+/* The minimum may have either sign here, so the line runs from the smallest number to the largest.
+ */
 void encode_q5_1(void *to, const float *from, size_t n)
 {
     BlockQ5_1 *block = to;

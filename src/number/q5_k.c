@@ -34,7 +34,8 @@ static void pack(BlockQ5_K *block, const KGroups *groups, const uint8_t q[SUPER_
     for (int j = 0; j < 8; j += 2, q += 64)
         for (int i = 0; i < 32; i++) {
             block->low[16 * j + i] = (uint8_t)((q[i] & 15) | (q[i + 32] & 15) << 4);
-            block->high[i] = (uint8_t)(block->high[i] | (q[i] >> 4) << j | (q[i + 32] >> 4) << (j + 1));
+            block->high[i] =
+                (uint8_t)(block->high[i] | (q[i] >> 4) << j | (q[i + 32] >> 4) << (j + 1));
         }
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * number/q6_k.c - Q6_K: 256 numbers of six bits in 16 groups.  value = (super_scale * scale) * (q - 32). */
+ * number/q6_k.c - Q6_K: 256 numbers of six bits in 16 groups.  value = (super_scale * scale) * (q -
+ * 32). */
 #include "number/codec.h"
 
 #include <math.h>
@@ -31,8 +32,8 @@ static void pack(BlockQ6_K *block, const uint8_t q[SUPER_VALUES])
         for (int i = 0; i < 64; i++)
             block->low[64 * half + i] = (uint8_t)((q[i] & 15) | (q[i + 64] & 15) << 4);
         for (int i = 0; i < 32; i++)
-            block->high[32 * half + i] = (uint8_t)(q[i] >> 4 | (q[i + 32] >> 4) << 2 | (q[i + 64] >> 4) << 4 |
-                                                   (q[i + 96] >> 4) << 6);
+            block->high[32 * half + i] = (uint8_t)(q[i] >> 4 | (q[i + 32] >> 4) << 2 |
+                                                   (q[i + 64] >> 4) << 4 | (q[i + 96] >> 4) << 6);
     }
 }
 
@@ -73,7 +74,8 @@ void draw_q6_k(void *to, size_t n, float deviation, Rng *rng)
         const uint64_t bits = rng_bits(rng);
         draw_quants(&table, q, SUPER_VALUES, rng);
         block->super_scale = super_scale;
-        for (int j = 0; j < N_GROUPS; j++) block->group[j] = (int8_t)(16 + (int)(bits >> (4 * j) & 15));
+        for (int j = 0; j < N_GROUPS; j++)
+            block->group[j] = (int8_t)(16 + (int)(bits >> (4 * j) & 15));
         pack(block, q);
     }
 }

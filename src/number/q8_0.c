@@ -13,8 +13,9 @@ void decode_q8_0(float *to, const void *from, size_t n)
     }
 }
 
-/* The largest magnitude becomes 127.  Quants are rounded (halves away from zero) with the scale as it was
- * before it became a half, which is how every other writer of this format does it: files agree. */
+/* The largest magnitude becomes 127.  Quants are rounded (halves away from zero) with the scale as
+ * it was before it became a half, which is how every other writer of this format does it: files
+ * agree. */
 void encode_q8_0(void *to, const float *from, size_t n)
 {
     BlockQ8_0 *block = to;
@@ -23,7 +24,7 @@ void encode_q8_0(void *to, const float *from, size_t n)
         for (int i = 0; i < SMALL_VALUES; i++)
             if (fabsf(from[i]) > largest) largest = fabsf(from[i]);
         const float scale = largest / 127.0f;
-        const float inverse = scale > 0x1p-126f ? 1.0f / scale : 0.0f;      /* 1 / subnormal overflows */
+        const float inverse = scale > 0x1p-126f ? 1.0f / scale : 0.0f; /* 1 / subnormal overflows */
         block->scale = scale_to_f16(scale);
         for (int i = 0; i < SMALL_VALUES; i++)
             block->q[i] = (int8_t)nearest(roundf(from[i] * inverse), -127, 127);

@@ -8,7 +8,8 @@
 
 #include <math.h>
 
-/* Below this a group counts as zero: a half could not hold its scale, and 1 / scale may overflow. */
+/* Below this a group counts as zero: a half could not hold its scale, and 1 / scale may overflow.
+ */
 static const float tiny = 1e-30f;
 
 float search_scale(int n, int steps, const float *x, const float *weight)
@@ -39,7 +40,8 @@ float search_scale(int n, int steps, const float *x, const float *weight)
 }
 
 /* Scale and offset of the weighted line through (q, x); false when all q are equal. */
-static bool fit_line(int n, const float *x, const float *weight, const float *q, float *scale, float *offset)
+static bool fit_line(int n, const float *x, const float *weight, const float *q, float *scale,
+                     float *offset)
 {
     float w = 0, wx = 0, wq = 0, wqq = 0, wxq = 0;
     for (int i = 0; i < n; i++) {

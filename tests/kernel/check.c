@@ -70,20 +70,25 @@ bool judge(Check *c, double want, double got, double bound, const char *what, si
         c->passed++;
         return true;
     }
-    printf("  FAIL %s %s, %s of n=%zu, fill %s, seed %llu: want %.9g got %.9g, off by %.3g, allowed %.3g\n", c->kernel,
-           c->set, what, n, fill_name[fill], (unsigned long long)c->seed, want, got, fabs(got - want), bound);
+    printf("  FAIL %s %s, %s of n=%zu, fill %s, seed %llu: want %.9g got %.9g, off by %.3g, "
+           "allowed %.3g\n",
+           c->kernel, c->set, what, n, fill_name[fill], (unsigned long long)c->seed, want, got,
+           fabs(got - want), bound);
     c->failed++;
     return false;
 }
 
-/* The same bits; any NaN counts as any other, because which of two NaNs an addition hands on depends
- * on the order in which a compiler names its operands. */
-bool judge_same(Check *c, const float *want, const float *got, size_t n, const char *what, Fill fill)
+/* The same bits; any NaN counts as any other, because which of two NaNs an addition hands on
+ * depends on the order in which a compiler names its operands. */
+bool judge_same(Check *c, const float *want, const float *got, size_t n, const char *what,
+                Fill fill)
 {
     for (size_t i = 0; i < n; i++) {
         if (!memcmp(&want[i], &got[i], sizeof *want) || (isnan(want[i]) && isnan(got[i]))) continue;
-        printf("  FAIL %s %s, %s %zu of %zu, fill %s, seed %llu: want %a got %a, and they should be equal\n", c->kernel,
-               c->set, what, i, n, fill_name[fill], (unsigned long long)c->seed, (double)want[i], (double)got[i]);
+        printf("  FAIL %s %s, %s %zu of %zu, fill %s, seed %llu: want %a got %a, and they should "
+               "be equal\n",
+               c->kernel, c->set, what, i, n, fill_name[fill], (unsigned long long)c->seed,
+               (double)want[i], (double)got[i]);
         c->failed++;
         return false;
     }
@@ -96,8 +101,8 @@ bool judge_bytes(Check *c, const void *want, const void *got, size_t n_bytes, co
     const unsigned char *a = want, *b = got;
     for (size_t i = 0; i < n_bytes; i++) {
         if (a[i] == b[i]) continue;
-        printf("  FAIL %s %s, %s, byte %zu of %zu, seed %llu: want %02x got %02x\n", c->kernel, c->set, what, i, n_bytes,
-               (unsigned long long)c->seed, a[i], b[i]);
+        printf("  FAIL %s %s, %s, byte %zu of %zu, seed %llu: want %02x got %02x\n", c->kernel,
+               c->set, what, i, n_bytes, (unsigned long long)c->seed, a[i], b[i]);
         c->failed++;
         return false;
     }
@@ -128,8 +133,8 @@ double best_ns(void (*run)(void *arg), void *arg)
 
 void print_speed(const Check *c, size_t n, double n_bytes, double ns, double ref_ns)
 {
-    printf("  bench %-8s %-14s n=%zu %9.1f ns %7.2f GB/s %7.2f numbers/ns %6.2fx ref\n", c->set, c->kernel, n, ns,
-           n_bytes / ns, (double)n / ns, ref_ns / ns);
+    printf("  bench %-8s %-14s n=%zu %9.1f ns %7.2f GB/s %7.2f numbers/ns %6.2fx ref\n", c->set,
+           c->kernel, n, ns, n_bytes / ns, (double)n / ns, ref_ns / ns);
 }
 
 /* ---- all of them ---- */
@@ -139,7 +144,8 @@ static Check check = { .seed = 1 };
 /* Only what a signal handler may do: one write. */
 static void on_fault(int signal_number)
 {
-    static const char *const part[] = { "  FAULT in ", NULL, " ", NULL, ": it touched an unreadable page\n" };
+    static const char *const part[] = {"  FAULT in ", NULL, " ", NULL,
+                                       ": it touched an unreadable page\n"};
     const char *text[ARRAY_LEN(part)];
     memcpy(text, part, sizeof part);
     text[1] = check.kernel;
@@ -169,7 +175,8 @@ int main(int argc, char **argv)
     const char *only = NULL;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--bench")) check.bench = true;
-        else if (!strcmp(argv[i], "--seed") && i + 1 < argc) check.seed = strtoull(argv[++i], NULL, 10);
+        else if (!strcmp(argv[i], "--seed") && i + 1 < argc)
+            check.seed = strtoull(argv[++i], NULL, 10);
         else only = argv[i];
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -187,7 +194,8 @@ int main(int argc, char **argv)
         kernels_select(&now, (CpuSet)set);
         /* A kernel listed in kernels.def without a check_ function does not link. */
 #define KERNEL(name, Signature, text)                                                              \
-        if (now.name != before.name && (!only || !strcmp(only, #name))) check_one(#name, check_##name, &ref, &now);
+    if (now.name != before.name && (!only || !strcmp(only, #name)))                                \
+        check_one(#name, check_##name, &ref, &now);
 #include "kernel/kernels.def"
 #undef KERNEL
         before = now;

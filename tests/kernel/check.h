@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tests/kernel/check.h - compare every fast kernel with its reference.
  *
- * For each instruction set the machine has, from least to most, the checker builds a kernel table and runs
- * each kernel whose pointer changed.  Buffers lie between two unreadable pages, first flush with the one
- * behind and then with the one before, so reading or writing one byte too far is a crash with a name.
- * Verdicts are equality, or bounds derived from rounding; never a number picked to pass. */
+ * For each instruction set the machine has, from least to most, the checker builds a kernel table
+ * and runs each kernel whose pointer changed.  Buffers lie between two unreadable pages, first
+ * flush with the one behind and then with the one before, so reading or writing one byte too far is
+ * a crash with a name. Verdicts are equality, or bounds derived from rounding; never a number
+ * picked to pass. */
 #ifndef KERNEL_CHECK_H
 #define KERNEL_CHECK_H
 
@@ -31,8 +32,10 @@ float *floats(Check *check, size_t n, Fill fill, float largest);
 float  random_normal(Check *check);
 
 /* Each counts one pass or one failure, and prints a failure with the seed, want and got. */
-bool judge(Check *check, double want, double got, double bound, const char *what, size_t n, Fill fill);
-bool judge_same(Check *check, const float *want, const float *got, size_t n, const char *what, Fill fill);
+bool judge(Check *check, double want, double got, double bound, const char *what, size_t n,
+           Fill fill);
+bool judge_same(Check *check, const float *want, const float *got, size_t n, const char *what,
+                Fill fill);
 bool judge_bytes(Check *check, const void *want, const void *got, size_t n_bytes, const char *what);
 
 /* Nanoseconds of the fastest of many runs. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/kernel/check_decode.c - decoders: the reference is the definition, and twins give its bits. */
+ * tests/kernel/check_decode.c - decoders: the reference is the definition, and twins give its bits.
+ */
 #include "check.h"
 
 #include <string.h>
@@ -34,7 +35,8 @@ static void bench(Check *check, Format format, DecodeFn *ref, DecodeFn *now)
 static void check_decoder(Check *check, Format format, DecodeFn *ref, DecodeFn *now)
 {
     /* For formats without blocks, tails of every length up to 17. */
-    static const size_t n_blocks[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 64, 1001 };
+    static const size_t n_blocks[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,   10,
+                                      11, 12, 13, 14, 15, 16, 17, 64, 1001};
     const int fills = 40 + ARRAY_LEN(every_byte);
     for (int s = 0; s < ARRAY_LEN(n_blocks); s++)
         for (int fill = 0; fill < fills; fill++) {
@@ -72,8 +74,8 @@ DECODER(decode_q4_k, Q4_K)
 DECODER(decode_q5_k, Q5_K)
 DECODER(decode_q6_k, Q6_K)
 
-/* Floats of random bits cover NaN, infinities and subnormals; the rest lie in the range of halves, half of
- * them exactly between two. */
+/* Floats of random bits cover NaN, infinities and subnormals; the rest lie in the range of halves,
+ * half of them exactly between two. */
 static void fill_floats(Check *check, float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

@@ -9,11 +9,11 @@
 static const size_t sizes[] = { 0,  1,  2,  3,  7,  8,  9,   15,  16,   17,   24,   31,   32,   33,
                                 40, 63, 64, 65, 95, 96, 128, 172, 1000, 4096, 6144, 14336 };
 
-/* A sum of n products in any order, k roundings on the longest path to the answer, is off by at most
- * k * u * sum|w x| with u = 2^-24.  The longest path of the narrowest twin (eight lanes, four sums):
- * n/32 products in one lane, four more in the tail, two to join sums, three to join lanes; the
- * reference rounds once.  What underflows is off by less than 2^-149 per product.
- * Source: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 4.2. */
+/* A sum of n products in any order, k roundings on the longest path to the answer, is off by at
+ * most k * u * sum|w x| with u = 2^-24.  The longest path of the narrowest twin (eight lanes, four
+ * sums): n/32 products in one lane, four more in the tail, two to join sums, three to join lanes;
+ * the reference rounds once.  What underflows is off by less than 2^-149 per product. Source:
+ * Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 4.2. */
 static double bound(const float *w, const float *x, size_t n)
 {
     double magnitude = 0.0;
@@ -36,7 +36,8 @@ static void run_dot4(void *arg)
 }
 
 /* D1: the same numbers at another address give the same bits. */
-static void check_address(Check *check, const Kernels *now, const float *w, const float *x, size_t n)
+static void check_address(Check *check, const Kernels *now, const float *w, const float *x,
+                          size_t n)
 {
     float *w2 = buffer(check, (n + 16) * sizeof *w2), *x2 = buffer(check, (n + 16) * sizeof *x2);
     const float want = now->dot_f32(w, x, n);
@@ -66,7 +67,8 @@ void check_dot_f32(Check *check, const Kernels *ref, const Kernels *now)
             const size_t n = sizes[s];
             /* 1e17^2 * 14336 stays below the largest float. */
             float *w = floats(check, n, fill, 1e17f), *x = floats(check, n, fill, 1e17f);
-            judge(check, (double)ref->dot_f32(w, x, n), (double)now->dot_f32(w, x, n), bound(w, x, n), "sum", n, fill);
+            judge(check, (double)ref->dot_f32(w, x, n), (double)now->dot_f32(w, x, n),
+                  bound(w, x, n), "sum", n, fill);
             if (fill == FILL_NORMAL) {
                 check_address(check, now, w, x, n);
                 check_nan(check, now, w, x, n);
@@ -95,7 +97,8 @@ void check_dot4_f32(Check *check, const Kernels *ref, const Kernels *now)
             judge_same(check, want, got, 4, "row", fill);
             if (check->bench && !check->at_front && n == 4096 && fill == FILL_NORMAL) {
                 Run a = { ref, w, x, n, { 0 } }, b = { now, w, x, n, { 0 } };
-                print_speed(check, 4 * n, 20.0 * (double)n, best_ns(run_dot4, &b), best_ns(run_dot4, &a));
+                print_speed(check, 4 * n, 20.0 * (double)n, best_ns(run_dot4, &b),
+                            best_ns(run_dot4, &a));
             }
             forget_buffers();
         }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/kernel/check_vector.c - kernels over whole vectors.  u = 2^-24, one rounding; an ulp is 2u. */
+ * tests/kernel/check_vector.c - kernels over whole vectors.  u = 2^-24, one rounding; an ulp is 2u.
+ */
 #include "check.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-static const size_t sizes[] = { 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 172, 255, 256, 4096, 6144 };
+static const size_t sizes[] = {1,  2,  3,  7,  8,   9,   15,  16,   17,  31,
+                               33, 63, 64, 65, 172, 255, 256, 4096, 6144};
 
 static float *copy(Check *check, const float *x, size_t n)
 {
@@ -14,7 +16,8 @@ static float *copy(Check *check, const float *x, size_t n)
 }
 
 /* The sum of squares is a double in both, so the scale differs by an ulp at most; both products may
- * then round the other way: three ulps.  The first product may underflow before it meets the gain. */
+ * then round the other way: three ulps.  The first product may underflow before it meets the gain.
+ */
 void check_rms_norm(Check *check, const Kernels *ref, const Kernels *now)
 {
     for (int s = 0; s < ARRAY_LEN(sizes); s++)
@@ -26,8 +29,9 @@ void check_rms_norm(Check *check, const Kernels *ref, const Kernels *now)
             now->rms_norm(got, x, g, n, 1e-5f);
             for (size_t i = 0; i < n; i++)
                 if (!judge(check, (double)want[i], (double)got[i],
-                           3 * (double)FLT_EPSILON * fabs((double)want[i]) + 0x1p-149 * (1.0 + fabs((double)g[i])), "y",
-                           n, fill))
+                           3 * (double)FLT_EPSILON * fabs((double)want[i]) +
+                               0x1p-149 * (1.0 + fabs((double)g[i])),
+                           "y", n, fill))
                     break;
             float *self = copy(check, x, n);            /* the answer may replace the question */
             now->rms_norm(self, self, g, n, 1e-5f);
@@ -87,9 +91,10 @@ static void run_silu(void *arg)
     r->silu_mul(r->y, r->gate, r->up, r->n);
 }
 
-/* exp_8 is good to 2 ulps (x86/avx2.h), and no more of that than e/(1+e) < 1 reaches the quotient; the sum, the
- * quotient and the product round once each, the reference once: (2 + 4/2) ulps.  Twins replace
- * exp(-gate) by exp(88) beyond gate = -88, where the answer is below |gate * up| * exp(-88). */
+/* exp_8 is good to 2 ulps (x86/avx2.h), and no more of that than e/(1+e) < 1 reaches the quotient;
+ * the sum, the quotient and the product round once each, the reference once: (2 + 4/2) ulps.  Twins
+ * replace exp(-gate) by exp(88) beyond gate = -88, where the answer is below |gate * up| *
+ * exp(-88). */
 void check_silu_mul(Check *check, const Kernels *ref, const Kernels *now)
 {
     static const float spread[] = { 1.0f, 10.0f, 40.0f, 1000.0f };
@@ -105,14 +110,18 @@ void check_silu_mul(Check *check, const Kernels *ref, const Kernels *now)
             now->silu_mul(got, gate, up, n);
             for (size_t i = 0; i < n; i++) {
                 const double beyond = fabs((double)gate[i] * (double)up[i]) * exp(-88.0);
-                const double allowed = 4 * (double)FLT_EPSILON * (fabs((double)want[i]) + beyond) + beyond + 0x1p-148;
-                if (!judge(check, (double)want[i], (double)got[i], allowed, "y", n, FILL_NORMAL)) break;
+                const double allowed =
+                    4 * (double)FLT_EPSILON * (fabs((double)want[i]) + beyond) + beyond + 0x1p-148;
+                if (!judge(check, (double)want[i], (double)got[i], allowed, "y", n, FILL_NORMAL))
+                    break;
             }
             if (check->bench && !check->at_front && n == 4096 && k == 0) {
-                Silu a = { ref->silu_mul, want, gate, up, n }, b = { now->silu_mul, got, gate, up, n };
-                print_speed(check, n, 12.0 * (double)n, best_ns(run_silu, &b), best_ns(run_silu, &a));
+                Silu a = {ref->silu_mul, want, gate, up, n}, b = {now->silu_mul, got, gate, up, n};
+                print_speed(check, n, 12.0 * (double)n, best_ns(run_silu, &b),
+                            best_ns(run_silu, &a));
             }
-            float *alone = buffer(check, n * sizeof *alone);    /* D1: a number alone and among others */
+            float *alone =
+                buffer(check, n * sizeof *alone); /* D1: a number alone and among others */
             for (size_t i = 0; i < n; i++) now->silu_mul(alone + i, gate + i, up + i, 1);
             judge_same(check, got, alone, n, "y alone", FILL_NORMAL);
             forget_buffers();
@@ -126,10 +135,12 @@ void check_max_f32(Check *check, const Kernels *ref, const Kernels *now)
             const size_t n = sizes[s];
             float *x = floats(check, n, fill, FLT_MAX);
             for (size_t i = 0; i < n; i++) x[i] -= 10.0f;       /* all negative: zero is no start */
-            judge(check, (double)ref->max_f32(x, n), (double)now->max_f32(x, n), 0.0, "max", n, fill);
+            judge(check, (double)ref->max_f32(x, n), (double)now->max_f32(x, n), 0.0, "max", n,
+                  fill);
             const size_t at = rng_bits(&check->rng) % n;
             x[at] = 5e37f;
-            judge(check, (double)ref->max_f32(x, n), (double)now->max_f32(x, n), 0.0, "max", n, fill);
+            judge(check, (double)ref->max_f32(x, n), (double)now->max_f32(x, n), 0.0, "max", n,
+                  fill);
             x[at] = NAN;
             judge(check, NAN, (double)ref->max_f32(x, n), 0.0, "ref's max with a NaN", n, fill);
             judge(check, NAN, (double)now->max_f32(x, n), 0.0, "max with a NaN", n, fill);
@@ -137,8 +148,9 @@ void check_max_f32(Check *check, const Kernels *ref, const Kernels *now)
         }
 }
 
-/* exp_8 is good to 2 ulps, the reference to half of one; a = x - max is rounded before it, which moves exp by
- * |a| * u.  Below -87 twins may answer 0, which is off by less than exp(-87) < 2^-125. */
+/* exp_8 is good to 2 ulps, the reference to half of one; a = x - max is rounded before it, which
+ * moves exp by |a| * u.  Below -87 twins may answer 0, which is off by less than exp(-87) < 2^-125.
+ */
 static double exp_bound(double a, double want)
 {
     return (2.5 + fabs(a) / 2) * (double)FLT_EPSILON * want + 0x1p-125;
@@ -160,7 +172,8 @@ void check_exp_sum(Check *check, const Kernels *ref, const Kernels *now)
             for (size_t i = 0; i < n; i++) {
                 const double one = exp_bound((double)x[i] - (double)max, (double)want[i]);
                 allowed += one;
-                if (!judge(check, (double)want[i], (double)got[i], one, "exp", n, FILL_NORMAL)) break;
+                if (!judge(check, (double)want[i], (double)got[i], one, "exp", n, FILL_NORMAL))
+                    break;
             }
             judge(check, (double)want_sum, (double)got_sum, allowed, "sum", n, FILL_NORMAL);
             forget_buffers();

@@ -2,8 +2,8 @@
  * device/cpu/attend.c - rotary embedding, the cache, and attention over it.
  *
  * ORDER attend: positions are cut at multiples of SPLIT.  Each piece has its own maximum, sum and
- * answer; pieces are merged from the first to the last.  What a row gets depends on its position and
- * its cache only, not on what else is in the step. */
+ * answer; pieces are merged from the first to the last.  What a row gets depends on its position
+ * and its cache only, not on what else is in the step. */
 #include "device/cpu/cpu.h"
 
 #include <math.h>
@@ -29,7 +29,8 @@ static void rope_row(void *arg, int64_t t, int worker)
         cosine[i] = (float)cos(angle);
         sine[i] = (float)sin(angle);
     }
-    RopeFn *turn = rope->pairs == PAIRS_ADJACENT ? op->cpu->kernels.rope_adjacent : op->cpu->kernels.rope_halves;
+    RopeFn *turn = rope->pairs == PAIRS_ADJACENT ? op->cpu->kernels.rope_adjacent
+                                                 : op->cpu->kernels.rope_halves;
     for (int64_t at = 0; at < op->x->cols; at += rope->head_size)
         turn(row_f32(op->x, t) + at, cosine, sine, (size_t)n_pairs);
 }
@@ -71,8 +72,8 @@ Status cpu_kv_write(Device *d, const KvView *kv, const Tensor *k, const Tensor *
 }
 
 /* What the cache holds for one head and position, as floats. */
-static const float *get(const Cpu *cpu, const KvView *kv, int64_t t, int64_t first_row, int64_t position,
-                        int64_t head, float *space)
+static const float *get(const Cpu *cpu, const KvView *kv, int64_t t, int64_t first_row,
+                        int64_t position, int64_t head, float *space)
 {
     const void *here = kv_at(kv, t, first_row, position, head);
     const Format format = kv->pages[t][0].format;
@@ -110,7 +111,8 @@ static void score(const Heads *h, int64_t begin, int64_t end)
     for (int64_t j = begin; j < end; j++) {
         const float *key = get(op->cpu, op->kv, h->t, op->kv->k_row, j, h->kv_head, h->s->kv);
         for (int64_t g = 0; g < op->group; g++)
-            h->s->scores[g * SPLIT + j - begin] = op->cpu->kernels.dot_f32(key, h->q + g * d, (size_t)d) * scale;
+            h->s->scores[g * SPLIT + j - begin] =
+                op->cpu->kernels.dot_f32(key, h->q + g * d, (size_t)d) * scale;
     }
 }
 
@@ -123,7 +125,8 @@ static void gather(const Heads *h, int64_t begin, int64_t end)
     for (int64_t j = begin; j < end; j++) {
         const float *value = get(op->cpu, op->kv, h->t, op->kv->v_row, j, h->kv_head, h->s->kv);
         for (int64_t g = 0; g < op->group; g++)
-            op->cpu->kernels.axpy(h->s->piece + g * d, h->s->scores[g * SPLIT + j - begin], value, (size_t)d);
+            op->cpu->kernels.axpy(h->s->piece + g * d, h->s->scores[g * SPLIT + j - begin], value,
+                                  (size_t)d);
     }
 }
 
@@ -189,8 +192,11 @@ Status cpu_attend(Device *d, Tensor *y, const Tensor *q, const KvView *kv)
     op.n_kv_heads = kv->pages[0][0].cols / kv->head_size;
     op.group = n_heads / op.n_kv_heads;
     if (op.group > GROUP_MAX || n_heads > op.cpu->host.limits.n_heads)
-        return fail(&d->error, UNSUPPORTED, "attend: %lld query heads on %lld key heads; %lld were reserved, at most %d may share",
-                    (long long)n_heads, (long long)op.n_kv_heads, (long long)op.cpu->host.limits.n_heads, GROUP_MAX);
+        return fail(
+            &d->error, UNSUPPORTED,
+            "attend: %lld query heads on %lld key heads; %lld were reserved, at most %d may share",
+            (long long)n_heads, (long long)op.n_kv_heads, (long long)op.cpu->host.limits.n_heads,
+            GROUP_MAX);
     for (int64_t t = 0; t < q->rows; t++) seen += kv->positions[t] + 1 - kv_first(kv, t);
     cpu_run(op.cpu, attend_task, &op, q->rows * op.n_kv_heads, seen * 2 * q->cols);
     return OK;

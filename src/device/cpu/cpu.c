@@ -54,7 +54,8 @@ static Status cpu_reserve(Device *d, const DeviceLimits *limits)
     if (all) cpu->hidden = floats(slots, limits->n_hidden);
     cpu->turns = host_memory(limits->n_cols * (int64_t)sizeof *cpu->turns);
     all = all && cpu->hidden && cpu->turns;
-    for (int i = 0; all && i < cpu->host.n_threads; i++) all = scratch_new(&cpu->scratch[i], limits);
+    for (int i = 0; all && i < cpu->host.n_threads; i++)
+        all = scratch_new(&cpu->scratch[i], limits);
     if (!all) {
         cpu_release(cpu);
         return fail_memory(&d->error, "the work space of device cpu");
@@ -74,10 +75,24 @@ static void cpu_close(Device *d)
 
 static const DeviceOps cpu_ops = {
     .name = "cpu",
-    .alloc = host_alloc, .free = host_free, .host = host_bytes, .upload = host_upload, .download = host_download,
-    .reserve = cpu_reserve, .wait = host_wait, .close = cpu_close,
-    .embed = cpu_embed, .norm = cpu_norm, .project = cpu_project, .add = cpu_add, .rope = cpu_rope,
-    .kv_write = cpu_kv_write, .attend = cpu_attend, .experts = cpu_experts, .combine = cpu_combine, .pick = cpu_pick,
+    .alloc = host_alloc,
+    .free = host_free,
+    .host = host_bytes,
+    .upload = host_upload,
+    .download = host_download,
+    .reserve = cpu_reserve,
+    .wait = host_wait,
+    .close = cpu_close,
+    .embed = cpu_embed,
+    .norm = cpu_norm,
+    .project = cpu_project,
+    .add = cpu_add,
+    .rope = cpu_rope,
+    .kv_write = cpu_kv_write,
+    .attend = cpu_attend,
+    .experts = cpu_experts,
+    .combine = cpu_combine,
+    .pick = cpu_pick,
 };
 
 static Status choose_set(const char *name, CpuSet *out, Error *error)
@@ -88,7 +103,8 @@ static Status choose_set(const char *name, CpuSet *out, Error *error)
     if (!cpu_set_from_name(name, out))
         return fail(error, BAD_ARGUMENT, "cpu set '%s': expected ref, avx2 or avx512", name);
     if (*out > here)
-        return fail(error, BAD_ARGUMENT, "cpu set '%s': this processor goes up to %s", name, cpu_set_name[here]);
+        return fail(error, BAD_ARGUMENT, "cpu set '%s': this processor goes up to %s", name,
+                    cpu_set_name[here]);
     return OK;
 }
 
@@ -108,7 +124,9 @@ Status cpu_open(const DeviceOptions *options, Device **out, Error *error)
         pool_free(pool);
         return fail_memory(error, "device cpu");
     }
-    cpu->host = (HostDevice){ .device.ops = &cpu_ops, .cpu_set = cpu_set_name[set], .n_threads = n_threads };
+    cpu->host = (HostDevice){
+        .device.ops = &cpu_ops, .cpu_set = cpu_set_name[set], .n_threads = n_threads
+    };
     cpu->pool = pool;
     cpu->scratch = scratch;
     kernels_select(&cpu->kernels, set);
@@ -118,8 +136,8 @@ Status cpu_open(const DeviceOptions *options, Device **out, Error *error)
 
 void cpu_run(Cpu *cpu, PoolTask task, void *arg, int64_t n_tasks, int64_t work)
 {
-    /* Waking a thread takes some 10 microseconds, in which one core does this much.  A hostile build
-     * wakes them for everything. */
+    /* Waking a thread takes some 10 microseconds, in which one core does this much.  A hostile
+     * build wakes them for everything. */
 #ifdef MIXT_HOSTILE
     const int64_t worth_waking = 0;
 #else

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * device/cpu/cpu.h - the cpu device inside: a pool of threads, one kernel table, work space per thread. */
+ * device/cpu/cpu.h - the cpu device inside: a pool of threads, one kernel table, work space per
+ * thread. */
 #ifndef DEVICE_CPU_CPU_H
 #define DEVICE_CPU_CPU_H
 

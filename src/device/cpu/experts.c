@@ -41,7 +41,8 @@ static void gate_and_up(void *arg, int64_t task, int worker)
     Cpu *cpu = wave->cpu;
     Scratch *s = &cpu->scratch[worker];
     int j = 0;
-    while (task >= n_tiles(&wave->jobs[j].expert.gate)) task -= n_tiles(&wave->jobs[j++].expert.gate);
+    while (task >= n_tiles(&wave->jobs[j].expert.gate))
+        task -= n_tiles(&wave->jobs[j++].expert.gate);
     const ExpertJob *job = &wave->jobs[j];
     const Tensor hidden = hidden_of(wave, j);
     const int64_t first = task * TILE_ROWS, n = rows_of_tile(&job->expert.gate, first);
@@ -67,15 +68,17 @@ static void down(void *arg, int64_t task, int worker)
     Cpu *cpu = wave->cpu;
     Scratch *s = &cpu->scratch[worker];
     int j = 0;
-    while (task >= n_tiles(&wave->jobs[j].expert.down)) task -= n_tiles(&wave->jobs[j++].expert.down);
+    while (task >= n_tiles(&wave->jobs[j].expert.down))
+        task -= n_tiles(&wave->jobs[j++].expert.down);
     const ExpertJob *job = &wave->jobs[j];
     const Tensor hidden = hidden_of(wave, j);
     const int64_t first = task * TILE_ROWS, n = rows_of_tile(&job->expert.down, first);
 
-    cpu_tile(cpu, &(Tile){
+    const Tile tile = {
         .weights = cpu_floats(cpu, &job->expert.down, first, n, s->weights), .n_rows = n,
         .x = &hidden, .n_x = job->n, .answers = s->answers, .stride = TILE_ROWS,
-    });
+    };
+    cpu_tile(cpu, &tile);
     for (int64_t i = 0; i < job->n; i++)
         for (int64_t r = 0; r < n; r++)
             row_f32(wave->parts, job->slots[i])[first + r] = s->answers[i * TILE_ROWS + r];
@@ -91,9 +94,10 @@ static Status check(Device *d, const ExpertJob *jobs, int n_jobs)
         TRY(host_fits(d, "experts", jobs[j].n, e->down.cols));
         slots += jobs[j].n;
         if (e->gate.rows > most->n_hidden || slots > most->n_tokens * most->n_used)
-            return fail(&d->error, BAD_ARGUMENT, "experts: %lld slots of %lld were asked for, %lld of %lld reserved",
-                        (long long)slots, (long long)e->gate.rows, (long long)(most->n_tokens * most->n_used),
-                        (long long)most->n_hidden);
+            return fail(&d->error, BAD_ARGUMENT,
+                        "experts: %lld slots of %lld were asked for, %lld of %lld reserved",
+                        (long long)slots, (long long)e->gate.rows,
+                        (long long)(most->n_tokens * most->n_used), (long long)most->n_hidden);
     }
     return OK;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * device/cpu/project.c - rows of weights against rows of x.
  *
- * Weights are decoded to floats, tile by tile, and multiplied with float activations: nothing but the
- * weights is ever quantised.  Every number of the answer is one dot product over a whole row (ORDER
- * dot_f32), however many rows of x there are. */
+ * Weights are decoded to floats, tile by tile, and multiplied with float activations: nothing but
+ * the weights is ever quantised.  Every number of the answer is one dot product over a whole row
+ * (ORDER dot_f32), however many rows of x there are. */
 #include "device/cpu/cpu.h"
 
 const float *cpu_floats(const Cpu *cpu, const Tensor *w, int64_t first, int64_t n, float *space)
@@ -30,7 +30,8 @@ void cpu_tile(const Cpu *cpu, const Tile *tile)
     for (; i < tile->n_x; i++) {
         const float *x = row_f32(tile->x, tile->rows ? tile->rows[i] : i);
         for (int64_t r = 0; r < tile->n_rows; r++)
-            tile->answers[i * tile->stride + r] = cpu->kernels.dot_f32(tile->weights + (size_t)r * cols, x, cols);
+            tile->answers[i * tile->stride + r] =
+                cpu->kernels.dot_f32(tile->weights + (size_t)r * cols, x, cols);
     }
 }
 
@@ -52,12 +53,16 @@ static void project_tile(void *arg, int64_t task, int worker)
     const Projection *p = arg;
     int m = 0;
     while (task >= n_tiles(p->w[m])) task -= n_tiles(p->w[m++]);
-    const int64_t first = task * TILE_ROWS, left = p->w[m]->rows - first, n = left < TILE_ROWS ? left : TILE_ROWS;
-    const float *weights = cpu_floats(p->cpu, p->w[m], first, n, p->cpu->scratch[worker].weights);
-    cpu_tile(p->cpu, &(Tile){
-        .weights = weights, .n_rows = n, .x = p->x, .n_x = p->x->rows,
-        .answers = row_f32(p->y[m], 0) + first, .stride = p->y[m]->row_bytes / (int64_t)sizeof(float),
-    });
+    const Tensor *w = p->w[m];
+    const int64_t first = task * TILE_ROWS, left = w->rows - first;
+    const int64_t n = left < TILE_ROWS ? left : TILE_ROWS;
+    const Tile tile = {
+        .weights = cpu_floats(p->cpu, w, first, n, p->cpu->scratch[worker].weights), .n_rows = n,
+        .x = p->x, .n_x = p->x->rows,
+        .answers = row_f32(p->y[m], 0) + first,
+        .stride = p->y[m]->row_bytes / (int64_t)sizeof(float),
+    };
+    cpu_tile(p->cpu, &tile);
 }
 
 Status cpu_project(Device *d, Tensor *const y[], const Tensor *x, const Tensor *const w[], int n)

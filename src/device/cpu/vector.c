@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * device/cpu/vector.c - ops that treat each row of the step by itself: embed, norm, add, combine, pick. */
+ * device/cpu/vector.c - ops that treat each row of the step by itself: embed, norm, add, combine,
+ * pick. */
 #include "device/cpu/cpu.h"
 
 #include <string.h>
@@ -21,7 +22,9 @@ static void embed_row(void *arg, int64_t t, int worker)
     (void)worker;
     const void *row = row_bytes_at(op->x, op->from[t]);
     if (op->x->format == F32) memcpy(row_f32(op->y, t), row, (size_t)op->x->row_bytes);
-    else kernels_decoder(&op->cpu->kernels, op->x->format)(row_f32(op->y, t), row, (size_t)op->x->cols);
+    else
+        kernels_decoder(&op->cpu->kernels, op->x->format)(row_f32(op->y, t), row,
+                                                          (size_t)op->x->cols);
 }
 
 Status cpu_embed(Device *d, Tensor *y, const Tensor *table, const int32_t *tokens, int n)

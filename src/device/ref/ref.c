@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * device/ref/ref.c - what every op means: one thread, plain loops, sums in double.
  *
- * The oracle of the other devices.  Numbers between two ops are floats, as in every device; inside an op
- * nothing is rounded but weights, which are floats, and the answer. */
+ * The oracle of the other devices.  Numbers between two ops are floats, as in every device; inside
+ * an op nothing is rounded but weights, which are floats, and the answer. */
 #include "device/host.h"
 
 #include <math.h>
@@ -70,7 +70,8 @@ static double dot(const float *w, const float *x, int64_t n)
 static Status ref_embed(Device *d, Tensor *y, const Tensor *table, const int32_t *tokens, int n)
 {
     for (int t = 0; t < n; t++)
-        format_info[table->format].decode(row_f32(y, t), row_bytes_at(table, tokens[t]), (size_t)table->cols);
+        format_info[table->format].decode(row_f32(y, t), row_bytes_at(table, tokens[t]),
+                                          (size_t)table->cols);
     (void)d;
     return OK;
 }
@@ -83,13 +84,15 @@ static Status ref_norm(Device *d, Tensor *y, const Tensor *x, const Norm *norm)
         float *to = row_f32(y, t);
         const double mean = dot(from, from, x->cols) / (double)x->cols;
         const double scale = 1.0 / sqrt(mean + (double)norm->eps);
-        for (int64_t i = 0; i < x->cols; i++) to[i] = (float)((double)from[i] * scale * (double)gain[i]);
+        for (int64_t i = 0; i < x->cols; i++)
+            to[i] = (float)((double)from[i] * scale * (double)gain[i]);
     }
     (void)d;
     return OK;
 }
 
-static Status ref_project(Device *d, Tensor *const y[], const Tensor *x, const Tensor *const w[], int n)
+static Status ref_project(Device *d, Tensor *const y[], const Tensor *x, const Tensor *const w[],
+                          int n)
 {
     TRY(host_fits(d, "project", x->rows, x->cols));
     for (int m = 0; m < n; m++)
@@ -111,7 +114,8 @@ static Status ref_add(Device *d, Tensor *y, const Tensor *x)
 
 static Status ref_pick(Device *d, Tensor *y, const Tensor *x, const int32_t *rows, int n)
 {
-    for (int i = 0; i < n; i++) memcpy(row_f32(y, i), row_f32(x, rows[i]), (size_t)x->cols * sizeof(float));
+    for (int i = 0; i < n; i++)
+        memcpy(row_f32(y, i), row_f32(x, rows[i]), (size_t)x->cols * sizeof(float));
     (void)d;
     return OK;
 }
@@ -154,7 +158,8 @@ static Status ref_kv_write(Device *d, const KvView *kv, const Tensor *k, const T
 }
 
 /* One number of the cache. */
-static double kv_number(const KvView *kv, int64_t t, int64_t first_row, int64_t position, int64_t head, int i)
+static double kv_number(const KvView *kv, int64_t t, int64_t first_row, int64_t position,
+                        int64_t head, int i)
 {
     const void *row = kv_at(kv, t, first_row, position, head);
     if (kv->pages[t][0].format == F32) return (double)((const float *)row)[i];
@@ -162,13 +167,15 @@ static double kv_number(const KvView *kv, int64_t t, int64_t first_row, int64_t 
 }
 
 /* One query head of row t, which reads key head `head`. */
-static void attend_head(Ref *ref, float *y, const float *q, const KvView *kv, int64_t t, int64_t head)
+static void attend_head(Ref *ref, float *y, const float *q, const KvView *kv, int64_t t,
+                        int64_t head)
 {
     const int64_t first = kv_first(kv, t), last = kv->positions[t];
     double *scores = ref->scores, max = -INFINITY, sum = 0.0;
     for (int64_t j = first; j <= last; j++) {
         double score = 0.0;
-        for (int i = 0; i < kv->head_size; i++) score += (double)q[i] * kv_number(kv, t, kv->k_row, j, head, i);
+        for (int i = 0; i < kv->head_size; i++)
+            score += (double)q[i] * kv_number(kv, t, kv->k_row, j, head, i);
         scores[j - first] = score / sqrt((double)kv->head_size);
         max = fmax(max, scores[j - first]);
     }
@@ -188,12 +195,15 @@ static Status ref_attend(Device *d, Tensor *y, const Tensor *q, const KvView *kv
 {
     const int64_t n_heads = q->cols / kv->head_size;
     for (int64_t t = 0; t < q->rows; t++) {
-        const int64_t n_kv_heads = kv->pages[t][0].cols / kv->head_size, group = n_heads / n_kv_heads;
+        const int64_t n_kv_heads = kv->pages[t][0].cols / kv->head_size,
+                      group = n_heads / n_kv_heads;
         if (kv->positions[t] - kv_first(kv, t) >= ((Ref *)d)->host.limits.n_context)
-            return fail(&d->error, BAD_ARGUMENT, "attend: position %d lies beyond the reserved context of %lld",
+            return fail(&d->error, BAD_ARGUMENT,
+                        "attend: position %d lies beyond the reserved context of %lld",
                         (int)kv->positions[t], (long long)((Ref *)d)->host.limits.n_context);
         for (int64_t h = 0; h < n_heads; h++)
-            attend_head((Ref *)d, row_f32(y, t) + h * kv->head_size, row_f32(q, t) + h * kv->head_size, kv, t, h / group);
+            attend_head((Ref *)d, row_f32(y, t) + h * kv->head_size,
+                        row_f32(q, t) + h * kv->head_size, kv, t, h / group);
     }
     return OK;
 }
@@ -215,7 +225,8 @@ static void expert_row(Ref *ref, float *y, const float *x, const Expert *e)
     }
 }
 
-static Status ref_experts(Device *d, Tensor *parts, const Tensor *x, const ExpertJob *jobs, int n_jobs)
+static Status ref_experts(Device *d, Tensor *parts, const Tensor *x, const ExpertJob *jobs,
+                          int n_jobs)
 {
     Ref *ref = (Ref *)d;
     for (int j = 0; j < n_jobs; j++) {
@@ -223,15 +234,16 @@ static Status ref_experts(Device *d, Tensor *parts, const Tensor *x, const Exper
         TRY(host_fits(d, "experts", jobs[j].n, e->gate.cols));
         TRY(host_fits(d, "experts", jobs[j].n, e->down.cols));
         if (e->gate.rows > ref->host.limits.n_hidden)
-            return fail(&d->error, BAD_ARGUMENT, "experts: width %lld, reserved were %lld", (long long)e->gate.rows,
-                        (long long)ref->host.limits.n_hidden);
+            return fail(&d->error, BAD_ARGUMENT, "experts: width %lld, reserved were %lld",
+                        (long long)e->gate.rows, (long long)ref->host.limits.n_hidden);
         for (int i = 0; i < jobs[j].n; i++)
             expert_row(ref, row_f32(parts, jobs[j].slots[i]), row_f32(x, jobs[j].rows[i]), e);
     }
     return OK;
 }
 
-static Status ref_combine(Device *d, Tensor *y, const Tensor *parts, const float *weights, int n_used)
+static Status ref_combine(Device *d, Tensor *y, const Tensor *parts, const float *weights,
+                          int n_used)
 {
     for (int64_t t = 0; t < y->rows; t++)
         for (int64_t i = 0; i < y->cols; i++) {
@@ -246,10 +258,24 @@ static Status ref_combine(Device *d, Tensor *y, const Tensor *parts, const float
 
 static const DeviceOps ref_ops = {
     .name = "ref",
-    .alloc = host_alloc, .free = host_free, .host = host_bytes, .upload = host_upload, .download = host_download,
-    .reserve = ref_reserve, .wait = host_wait, .close = ref_close,
-    .embed = ref_embed, .norm = ref_norm, .project = ref_project, .add = ref_add, .rope = ref_rope,
-    .kv_write = ref_kv_write, .attend = ref_attend, .experts = ref_experts, .combine = ref_combine, .pick = ref_pick,
+    .alloc = host_alloc,
+    .free = host_free,
+    .host = host_bytes,
+    .upload = host_upload,
+    .download = host_download,
+    .reserve = ref_reserve,
+    .wait = host_wait,
+    .close = ref_close,
+    .embed = ref_embed,
+    .norm = ref_norm,
+    .project = ref_project,
+    .add = ref_add,
+    .rope = ref_rope,
+    .kv_write = ref_kv_write,
+    .attend = ref_attend,
+    .experts = ref_experts,
+    .combine = ref_combine,
+    .pick = ref_pick,
 };
 
 Status ref_open(const DeviceOptions *options, Device **out, Error *error)

@@ -2,8 +2,8 @@
  * kernel/ref/dot_ref.c - what a dot product means. */
 #include "kernel/ref/ref.h"
 
-/* A product of two floats is exact in double; with n < 2^29 additions of relative error 2^-53 the one
- * rounding at the end is all that remains visible, unless terms cancel almost completely. */
+/* A product of two floats is exact in double; with n < 2^29 additions of relative error 2^-53 the
+ * one rounding at the end is all that remains visible, unless terms cancel almost completely. */
 float dot_f32_ref(const float *w, const float *x, size_t n)
 {
     double sum = 0.0;

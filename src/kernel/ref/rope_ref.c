@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kernel/ref/rope_ref.c - a turn of pairs.  Both products are rounded before they meet, so that every
- * instruction set can do exactly the same. */
+ * kernel/ref/rope_ref.c - a turn of pairs.  Both products are rounded before they meet, so that
+ * every instruction set can do exactly the same. */
 #include "kernel/ref/ref.h"
 
 static void turn(float *a, float *b, float cosine, float sine)

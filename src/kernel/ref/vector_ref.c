@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kernel/ref/vector_ref.c - what the kernels over whole vectors mean: sums in double, functions from
- * libm in double, one rounding to float at the end. */
+ * kernel/ref/vector_ref.c - what the kernels over whole vectors mean: sums in double, functions
+ * from libm in double, one rounding to float at the end. */
 #include "kernel/ref/ref.h"
 
 #include <math.h>

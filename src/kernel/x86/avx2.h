@@ -57,7 +57,8 @@ static inline __m128i high_16(__m256i bytes)
 static inline __m256i nibbles_of_16(const uint8_t *low)
 {
     const __m128i bytes = _mm_loadu_si128((const __m128i *)low);
-    const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(bytes), _mm_srli_epi16(bytes, 4), 1);
+    const __m256i both =
+        _mm256_inserti128_si256(_mm256_castsi128_si256(bytes), _mm_srli_epi16(bytes, 4), 1);
     return _mm256_and_si256(both, _mm256_set1_epi8(15));
 }
 
@@ -66,9 +67,11 @@ static inline __m256i fifth_bits(const uint8_t high[4])
 {
     int bits;
     memcpy(&bits, high, sizeof bits);
-    const __m256i spread = _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0);
+    const __m256i spread =
+        _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0);
     const __m256i mask = _mm256_set1_epi64x((long long)0x8040201008040201u);
-    const __m256i bytes = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(bits), spread), mask);
+    const __m256i bytes =
+        _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(bits), spread), mask);
     return _mm256_and_si256(_mm256_cmpeq_epi8(bytes, mask), _mm256_set1_epi8(16));
 }
 
@@ -88,15 +91,17 @@ static inline __m256i first_lanes(size_t n)
 
 /* exp(x) for x <= 88, lane by lane; 0 below -87, NaN for NaN.
  * x = n ln 2 + r with |r| <= ln(2)/2; exp(r) by its Taylor series to r^7, whose remainder is below
- * r^8/8! * sqrt(2) < 7.4e-9 of the result; the sums of the series round by less than 1.5 * 2^-24 of it
- * and r itself is off by less than 2^-26 (ln 2 in two parts, n at most 8 bits).  Together < 2 * 2^-23. */
+ * r^8/8! * sqrt(2) < 7.4e-9 of the result; the sums of the series round by less than 1.5 * 2^-24 of
+ * it and r itself is off by less than 2^-26 (ln 2 in two parts, n at most 8 bits).  Together < 2 *
+ * 2^-23. */
 static inline __m256 exp_8(__m256 x)
 {
     /* max and min return their second operand when one is NaN. */
-    const __m256 inside = _mm256_min_ps(_mm256_set1_ps(88.0f), _mm256_max_ps(_mm256_set1_ps(-87.0f), x));
+    const __m256 inside =
+        _mm256_min_ps(_mm256_set1_ps(88.0f), _mm256_max_ps(_mm256_set1_ps(-87.0f), x));
     const __m256 n = _mm256_round_ps(_mm256_mul_ps(inside, _mm256_set1_ps(0x1.715476p0f)),
                                      _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.62e4p-1f), inside);       /* exact: 15 + 8 bits */
+    __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.62e4p-1f), inside); /* exact: 15 + 8 bits */
     r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.7f7d1cp-20f), r);
     __m256 series = _mm256_set1_ps(1.0f / 5040);
     series = _mm256_fmadd_ps(series, r, _mm256_set1_ps(1.0f / 720));
@@ -107,7 +112,8 @@ static inline __m256 exp_8(__m256 x)
     series = _mm256_fmadd_ps(series, r, _mm256_set1_ps(1.0f));
     series = _mm256_fmadd_ps(series, r, _mm256_set1_ps(1.0f));
     /* Times 2^n: add n to the exponent. */
-    const __m256i bits = _mm256_add_epi32(_mm256_castps_si256(series), _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23));
+    const __m256i bits =
+        _mm256_add_epi32(_mm256_castps_si256(series), _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23));
     const __m256 tiny = _mm256_cmp_ps(x, _mm256_set1_ps(-87.0f), _CMP_LT_OQ);
     const __m256 nan = _mm256_cmp_ps(x, x, _CMP_UNORD_Q);
     return _mm256_blendv_ps(_mm256_andnot_ps(tiny, _mm256_castsi256_ps(bits)), x, nan);

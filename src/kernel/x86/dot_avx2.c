@@ -2,9 +2,10 @@
  * kernel/x86/dot_avx2.c - dot products of floats, AVX2. */
 #include "kernel/x86/avx2.h"
 
-/* ORDER dot_f32: number i goes to lane i % 8 of sum i / 8 % 4, by fused multiply-add in order of i; what is
- * left after whole eights of 32 continues in sum 0 (its last partial eight with zeros); then
- * (0 + 1) + (2 + 3), then sum_lanes.  dot4_f32 keeps exactly this order for each of its rows. */
+/* ORDER dot_f32: number i goes to lane i % 8 of sum i / 8 % 4, by fused multiply-add in order of i;
+ * what is left after whole eights of 32 continues in sum 0 (its last partial eight with zeros);
+ * then (0 + 1) + (2 + 3), then sum_lanes.  dot4_f32 keeps exactly this order for each of its rows.
+ */
 typedef struct Sums { __m256 part[4]; } Sums;
 
 static inline float finish(Sums sums)
@@ -16,7 +17,8 @@ static inline float finish(Sums sums)
 static inline __m256 tail(__m256 sum, const float *w, const float *x, size_t from, size_t n)
 {
     size_t i = from;
-    for (; i + 8 <= n; i += 8) sum = _mm256_fmadd_ps(_mm256_loadu_ps(w + i), _mm256_loadu_ps(x + i), sum);
+    for (; i + 8 <= n; i += 8)
+        sum = _mm256_fmadd_ps(_mm256_loadu_ps(w + i), _mm256_loadu_ps(x + i), sum);
     if (i == n) return sum;
     const __m256i some = first_lanes(n - i);
     return _mm256_fmadd_ps(_mm256_maskload_ps(w + i, some), _mm256_maskload_ps(x + i, some), sum);
@@ -24,11 +26,13 @@ static inline __m256 tail(__m256 sum, const float *w, const float *x, size_t fro
 
 float dot_f32_avx2(const float *w, const float *x, size_t n)
 {
-    Sums sums = { { _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps() } };
+    Sums sums = {
+        {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()}};
     size_t i = 0;
     for (; i + 32 <= n; i += 32)
         for (int k = 0; k < 4; k++)
-            sums.part[k] = _mm256_fmadd_ps(_mm256_loadu_ps(w + i + 8 * k), _mm256_loadu_ps(x + i + 8 * k), sums.part[k]);
+            sums.part[k] = _mm256_fmadd_ps(_mm256_loadu_ps(w + i + 8 * k),
+                                           _mm256_loadu_ps(x + i + 8 * k), sums.part[k]);
     sums.part[0] = tail(sums.part[0], w, x, i, n);
     return finish(sums);
 }
@@ -36,7 +40,8 @@ float dot_f32_avx2(const float *w, const float *x, size_t n)
 /* Two rows at a time: eight sums fit the sixteen registers, sixteen would not. */
 static inline void dot2(float y[2], const float *w, const float *x0, const float *x1, size_t n)
 {
-    Sums a = { { _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps() } }, b = a;
+    Sums a = {{_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()}},
+         b = a;
     size_t i = 0;
     for (; i + 32 <= n; i += 32)
         for (int k = 0; k < 4; k++) {

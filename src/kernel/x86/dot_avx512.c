@@ -7,7 +7,8 @@ typedef struct Sums { __m512 part[4]; } Sums;
 
 static inline Sums no_sums(void)
 {
-    return (Sums){ { _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps() } };
+    return (Sums){
+        {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()}};
 }
 
 static inline float finish(Sums sums)
@@ -19,10 +20,12 @@ static inline float finish(Sums sums)
 static inline __m512 tail(__m512 sum, const float *w, const float *x, size_t from, size_t n)
 {
     size_t i = from;
-    for (; i + 16 <= n; i += 16) sum = _mm512_fmadd_ps(_mm512_loadu_ps(w + i), _mm512_loadu_ps(x + i), sum);
+    for (; i + 16 <= n; i += 16)
+        sum = _mm512_fmadd_ps(_mm512_loadu_ps(w + i), _mm512_loadu_ps(x + i), sum);
     if (i == n) return sum;
     const __mmask16 some = first_lanes_16(n - i);
-    return _mm512_fmadd_ps(_mm512_maskz_loadu_ps(some, w + i), _mm512_maskz_loadu_ps(some, x + i), sum);
+    return _mm512_fmadd_ps(_mm512_maskz_loadu_ps(some, w + i), _mm512_maskz_loadu_ps(some, x + i),
+                           sum);
 }
 
 float dot_f32_avx512(const float *w, const float *x, size_t n)
@@ -31,7 +34,8 @@ float dot_f32_avx512(const float *w, const float *x, size_t n)
     size_t i = 0;
     for (; i + 64 <= n; i += 64)
         for (int k = 0; k < 4; k++)
-            sums.part[k] = _mm512_fmadd_ps(_mm512_loadu_ps(w + i + 16 * k), _mm512_loadu_ps(x + i + 16 * k), sums.part[k]);
+            sums.part[k] = _mm512_fmadd_ps(_mm512_loadu_ps(w + i + 16 * k),
+                                           _mm512_loadu_ps(x + i + 16 * k), sums.part[k]);
     sums.part[0] = tail(sums.part[0], w, x, i, n);
     return finish(sums);
 }

@@ -13,10 +13,13 @@ void decode_q3_k_avx2(float *to, const void *from, size_t n)
         for (int half = 0; half < 2; half++) {
             __m256i low = _mm256_loadu_si256((const __m256i *)(block->low + 32 * half));
             for (int j = 8 * half; j < 8 * half + 8; j += 2) {
-                const __m256i third = _mm256_and_si256(_mm256_slli_epi16(high, 2), _mm256_set1_epi8(4));
-                const __m256i whole = _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi8(3)), third);
+                const __m256i third =
+                    _mm256_and_si256(_mm256_slli_epi16(high, 2), _mm256_set1_epi8(4));
+                const __m256i whole =
+                    _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi8(3)), third);
                 const __m256i q = _mm256_sub_epi8(whole, _mm256_set1_epi8(4));
-                put_scaled_16(to + 16 * j, low_16(q), _mm256_mul_ps(super_scale, _mm256_set1_ps((float)scale[j])));
+                put_scaled_16(to + 16 * j, low_16(q),
+                              _mm256_mul_ps(super_scale, _mm256_set1_ps((float)scale[j])));
                 put_scaled_16(to + 16 * j + 16, high_16(q),
                               _mm256_mul_ps(super_scale, _mm256_set1_ps((float)scale[j + 1])));
                 low = _mm256_srli_epi16(low, 2);

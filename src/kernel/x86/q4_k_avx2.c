@@ -18,7 +18,8 @@ void decode_q4_k_avx2(float *to, const void *from, size_t n)
 {
     const BlockQ4_K *block = from;
     for (size_t b = 0; b < n / SUPER_VALUES; b++, block++, to += SUPER_VALUES) {
-        const __m256 super_scale = half_to_8(block->super_scale), super_minimum = half_to_8(block->super_minimum);
+        const __m256 super_scale = half_to_8(block->super_scale),
+                     super_minimum = half_to_8(block->super_minimum);
         const __m256i four = _mm256_set1_epi8(15);
         for (int j = 0; j < 8; j += 2) {
             const __m256i low = _mm256_loadu_si256((const __m256i *)(block->low + 16 * j));

@@ -30,7 +30,8 @@ void decode_q6_k_avx2(float *to, const void *from, size_t n)
             put_groups(out, group, join(near, _mm256_slli_epi16(high, 4)), super_scale);
             put_groups(out + 32, group + 2, join(far, _mm256_slli_epi16(high, 2)), super_scale);
             put_groups(out + 64, group + 4, join(_mm256_srli_epi16(near, 4), high), super_scale);
-            put_groups(out + 96, group + 6, join(_mm256_srli_epi16(far, 4), _mm256_srli_epi16(high, 2)), super_scale);
+            put_groups(out + 96, group + 6,
+                       join(_mm256_srli_epi16(far, 4), _mm256_srli_epi16(high, 2)), super_scale);
         }
     }
 }

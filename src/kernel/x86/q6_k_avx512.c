@@ -9,7 +9,8 @@ static inline void put_group(float *to, float scale, __m128i q)
 }
 
 /* Two groups of sixteen: four low bits, and two high bits already in their place. */
-static inline void put_groups(float *to, const int8_t group[2], __m256i low, __m256i high, float super_scale)
+static inline void put_groups(float *to, const int8_t group[2], __m256i low, __m256i high,
+                              float super_scale)
 {
     const __m256i whole = _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi8(15)),
                                           _mm256_and_si256(high, _mm256_set1_epi8(48)));
@@ -31,7 +32,8 @@ void decode_q6_k_avx512(float *to, const void *from, size_t n)
             put_groups(to, group, near, _mm256_slli_epi16(high, 4), super_scale);
             put_groups(to + 32, group + 2, far, _mm256_slli_epi16(high, 2), super_scale);
             put_groups(to + 64, group + 4, _mm256_srli_epi16(near, 4), high, super_scale);
-            put_groups(to + 96, group + 6, _mm256_srli_epi16(far, 4), _mm256_srli_epi16(high, 2), super_scale);
+            put_groups(to + 96, group + 6, _mm256_srli_epi16(far, 4), _mm256_srli_epi16(high, 2),
+                       super_scale);
         }
     }
 }

@@ -8,11 +8,14 @@ void rope_adjacent_avx2(float *x, const float *cosine, const float *sine, size_t
     size_t i = 0;
     for (; i + 4 <= n_pairs; i += 4) {
         const __m256 v = _mm256_loadu_ps(x + 2 * i);
-        const __m256 c = _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(cosine + i)), twice);
-        const __m256 s = _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(sine + i)), twice);
+        const __m256 c =
+            _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(cosine + i)), twice);
+        const __m256 s =
+            _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(sine + i)), twice);
         /* Even lanes a*c - b*s, odd lanes b*c + a*s. */
         const __m256 swapped = _mm256_permute_ps(v, 0xb1);
-        _mm256_storeu_ps(x + 2 * i, _mm256_addsub_ps(_mm256_mul_ps(v, c), _mm256_mul_ps(swapped, s)));
+        _mm256_storeu_ps(x + 2 * i,
+                         _mm256_addsub_ps(_mm256_mul_ps(v, c), _mm256_mul_ps(swapped, s)));
     }
     for (; i < n_pairs; i++) {
         const float a = x[2 * i], b = x[2 * i + 1];

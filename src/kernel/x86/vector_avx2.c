@@ -23,7 +23,8 @@ static double sum_of_squares(const float *x, size_t n)
     __m256d even = _mm256_setzero_pd(), odd = _mm256_setzero_pd();
     for (size_t i = 0; i < n; i += 8) {
         const __m256 v = load(x, i, n);
-        const __m256d a = _mm256_cvtps_pd(_mm256_castps256_ps128(v)), b = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
+        const __m256d a = _mm256_cvtps_pd(_mm256_castps256_ps128(v)),
+                      b = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
         even = _mm256_fmadd_pd(a, a, even);
         odd = _mm256_fmadd_pd(b, b, odd);
     }
@@ -88,7 +89,8 @@ float max_f32_avx2(const float *x, size_t n)
     return best;
 }
 
-/* ORDER exp_sum: number i goes to lane i % 4 of the lower or upper sum, in double; then as above. */
+/* ORDER exp_sum: number i goes to lane i % 4 of the lower or upper sum, in double; then as above.
+ */
 float exp_sum_avx2(float *x, float max, size_t n)
 {
     const __m256 shift = _mm256_set1_ps(max);

@@ -10,10 +10,13 @@ static void names_and_sets(void **state)
     assert_int_equal(device_open("tpu", NULL, &d, &error), BAD_ARGUMENT);
     assert_string_equal(error.text, "device 'tpu': expected ref or cpu");
     assert_null(d);
-    assert_int_equal(device_open("cpu", &(DeviceOptions){ .cpu_set = "mmx" }, &d, &error), BAD_ARGUMENT);
+    assert_int_equal(device_open("cpu", &(DeviceOptions){.cpu_set = "mmx"}, &d, &error),
+                     BAD_ARGUMENT);
     assert_string_equal(error.text, "cpu set 'mmx': expected ref, avx2 or avx512");
-    assert_int_equal(device_open("cpu", &(DeviceOptions){ .n_threads = -1 }, &d, &error), BAD_ARGUMENT);
-    assert_int_equal(device_open("cpu", &(DeviceOptions){ .n_threads = 100000 }, &d, &error), BAD_ARGUMENT);
+    assert_int_equal(device_open("cpu", &(DeviceOptions){.n_threads = -1}, &d, &error),
+                     BAD_ARGUMENT);
+    assert_int_equal(device_open("cpu", &(DeviceOptions){.n_threads = 100000}, &d, &error),
+                     BAD_ARGUMENT);
 
     assert_int_equal(device_open("ref", NULL, &d, &error), OK);
     assert_string_equal(device_cpu_set(d), "ref");
@@ -34,7 +37,8 @@ static void memory_is_checked(void **state)
         Tensor t;
         assert_int_equal(device_open(kinds[i], &(DeviceOptions){ .n_threads = 2 }, &d, NULL), OK);
         assert_int_equal(d->ops->alloc(d, Q4_K, 2, 100, &t), BAD_ARGUMENT);
-        assert_string_equal(d->error.text, "tensor [2][100] of Q4_K: a row must be whole blocks of 256 numbers");
+        assert_string_equal(d->error.text,
+                            "tensor [2][100] of Q4_K: a row must be whole blocks of 256 numbers");
         assert_int_equal(d->ops->alloc(d, F32, INT64_MAX / 4, 1 << 20, &t), NO_MEMORY);
         assert_int_equal(d->ops->alloc(d, F32, 1 << 20, (int64_t)1 << 40, &t), NO_MEMORY);
         assert_int_equal(d->ops->alloc(d, F32, -1, 4, &t), BAD_ARGUMENT);
@@ -65,11 +69,13 @@ static void more_than_reserved_is_refused(void **state)
     for (int i = 0; i < ARRAY_LEN(kinds); i++) {
         Device *d;
         assert_int_equal(device_open(kinds[i], &(DeviceOptions){ .n_threads = 2 }, &d, NULL), OK);
-        Tensor x = made(d, F32, 3, 8, NULL), w = made(d, F32, 5, 8, NULL), y = made(d, F32, 3, 5, NULL);
+        Tensor x = made(d, F32, 3, 8, NULL), w = made(d, F32, 5, 8, NULL),
+               y = made(d, F32, 3, 5, NULL);
         Tensor *ys[] = { &y };
         const Tensor *ws[] = { &w };
         assert_int_equal(d->ops->project(d, ys, &x, ws, 1), BAD_ARGUMENT);         /* nothing yet */
-        DeviceLimits limits = { .n_tokens = 2, .n_cols = 8, .n_hidden = 8, .n_used = 1, .n_heads = 1, .n_context = 4 };
+        DeviceLimits limits = {
+            .n_tokens = 2, .n_cols = 8, .n_hidden = 8, .n_used = 1, .n_heads = 1, .n_context = 4};
         MUST(d->ops->reserve(d, &limits));
         assert_int_equal(d->ops->project(d, ys, &x, ws, 1), BAD_ARGUMENT);         /* T too large */
         assert_string_equal(d->error.text, "project: 3 rows of 8 were asked for, 2 of 8 reserved");
@@ -80,7 +86,7 @@ static void more_than_reserved_is_refused(void **state)
         assert_int_equal(d->ops->project(d, ys, &x, ws, 1), OK);
         limits.n_hidden = INT64_MAX / 8;
         assert_int_equal(d->ops->reserve(d, &limits), NO_MEMORY);
-        assert_int_equal(d->ops->project(d, ys, &x, ws, 1), BAD_ARGUMENT);         /* and nothing is left */
+        assert_int_equal(d->ops->project(d, ys, &x, ws, 1), BAD_ARGUMENT); /* and nothing is left */
         d->ops->free(d, &x);
         d->ops->free(d, &w);
         d->ops->free(d, &y);
@@ -99,9 +105,10 @@ static void nan_stays_in_its_row(void **state)
     w->x[5 * D + 100] = NAN;
     Answer *after = answer(d, w, T);
     for (int t = 0; t < T; t++) {
-        const bool same = !memcmp(before->project[t], after->project[t], sizeof before->project[t]) &&
-                          !memcmp(before->attend[t], after->attend[t], sizeof before->attend[t]) &&
-                          !memcmp(before->combine[t], after->combine[t], sizeof before->combine[t]);
+        const bool same =
+            !memcmp(before->project[t], after->project[t], sizeof before->project[t]) &&
+            !memcmp(before->attend[t], after->attend[t], sizeof before->attend[t]) &&
+            !memcmp(before->combine[t], after->combine[t], sizeof before->combine[t]);
         assert_int_equal(same, t != 5);
     }
     for (int i = 0; i < N; i++) assert_true(isnan(after->project[5][i]));

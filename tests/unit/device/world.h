@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/device/world.h - made-up weights and activations, and every op of a device run over them.
+ * tests/unit/device/world.h - made-up weights and activations, and every op of a device run over
+ * them.
  *
- * answer() runs the ops on a device, at most `rows_at_once` rows of a step together; what it returns must not
- * depend on that number, nor on threads (D1), and must be near what device ref returns. */
+ * answer() runs the ops on a device, at most `rows_at_once` rows of a step together; what it
+ * returns must not depend on that number, nor on threads (D1), and must be near what device ref
+ * returns. */
 #ifndef TESTS_DEVICE_WORLD_H
 #define TESTS_DEVICE_WORLD_H
 
@@ -13,11 +15,24 @@
 #include <math.h>
 
 enum {
-    D = 256, F = 256, N = 72, V = 40,   /* N is no multiple of a tile                       */
-    HEADS = 8, KV_HEADS = 2, HEAD = 32, H = HEADS * HEAD, K = KV_HEADS * HEAD,
-    T = 64, ROWS = 600,                 /* rows of heavy ops, and of light ones: enough to wake threads */
-    E = 5, U = 2,
-    SEQUENCES = 3, POSITIONS = 300, PAGE = 16, PAGES = (POSITIONS + PAGE - 1) / PAGE, LAYERS = 2
+    D = 256,
+    F = 256,
+    N = 72,
+    V = 40, /* N is no multiple of a tile                       */
+    HEADS = 8,
+    KV_HEADS = 2,
+    HEAD = 32,
+    H = HEADS * HEAD,
+    K = KV_HEADS * HEAD,
+    T = 64,
+    ROWS = 600, /* rows of heavy ops, and of light ones: enough to wake threads */
+    E = 3,
+    U = 2,
+    SEQUENCES = 3,
+    POSITIONS = 300,
+    PAGE = 16,
+    PAGES = (POSITIONS + PAGE - 1) / PAGE,
+    LAYERS = 2
 };
 
 typedef struct World {
@@ -65,7 +80,8 @@ static inline float *world_floats(int64_t n, Rng *rng)
     return x;
 }
 
-static inline World *world_new(Format weights, Format cache, int window, RopePairs pairs, uint64_t seed)
+static inline World *world_new(Format weights, Format cache, int window, RopePairs pairs,
+                               uint64_t seed)
 {
     World *w = calloc(1, sizeof *w);
     Rng rng = { seed };
@@ -119,7 +135,8 @@ static inline Tensor made(Device *d, Format format, int64_t rows, int64_t cols, 
 /* `rows` rows of a matrix of ours, as a tensor of its own. */
 static inline Tensor part_of(Device *d, const World *w, int64_t first, int64_t rows)
 {
-    return made(d, w->weights, rows, D, (const char *)w->matrix + first * format_row_bytes(w->weights, D));
+    return made(d, w->weights, rows, D,
+                (const char *)w->matrix + first * format_row_bytes(w->weights, D));
 }
 
 static inline void take(Device *d, void *to, Tensor *from)
@@ -133,7 +150,8 @@ static inline void answer_light(Device *d, const World *w, int first, int n, Ans
 {
     Tensor table = part_of(d, w, 0, MATRIX_ROWS), gain = made(d, F32, 1, D, w->gain);
     Tensor x = made(d, F32, n, D, w->x + first * D), all = made(d, F32, ROWS, D, w->x);
-    Tensor embed = made(d, F32, n, D, NULL), norm = made(d, F32, n, D, NULL), pick = made(d, F32, n, D, NULL);
+    Tensor embed = made(d, F32, n, D, NULL), norm = made(d, F32, n, D, NULL),
+           pick = made(d, F32, n, D, NULL);
     MUST(d->ops->embed(d, &embed, &table, w->tokens + first, n));
     MUST(d->ops->norm(d, &norm, &x, &(Norm){ gain, 1e-5f }));
     MUST(d->ops->pick(d, &pick, &all, w->picks + first, n));
@@ -149,7 +167,8 @@ static inline void answer_light(Device *d, const World *w, int first, int n, Ans
 
 static inline void answer_project(Device *d, const World *w, int first, int n, Answer *a)
 {
-    Tensor m1 = part_of(d, w, 0, N), m2 = part_of(d, w, N, V), x = made(d, F32, n, D, w->x + first * D);
+    Tensor m1 = part_of(d, w, 0, N), m2 = part_of(d, w, N, V),
+           x = made(d, F32, n, D, w->x + first * D);
     Tensor y1 = made(d, F32, n, N, NULL), y2 = made(d, F32, n, V, NULL);
     static float to1[T][N], to2[T][V];
     MUST(d->ops->project(d, (Tensor *[]){ &y1, &y2 }, &x, (const Tensor *[]){ &m1, &m2 }, 2));
@@ -170,8 +189,10 @@ static inline void answer_experts(Device *d, const World *w, int first, int n, A
     int32_t rows[T * U], slots[T * U];
     int n_jobs = 0, filled = 0;
     for (int e = 0; e < E; e++) {
-        experts[e] = (Expert){ part_of(d, w, gate_row(e), F), part_of(d, w, up_row(e), F), part_of(d, w, down_row(e), D) };
-        jobs[n_jobs] = (ExpertJob){ .expert = experts[e], .rows = rows + filled, .slots = slots + filled };
+        experts[e] = (Expert){part_of(d, w, gate_row(e), F), part_of(d, w, up_row(e), F),
+                              part_of(d, w, down_row(e), D)};
+        jobs[n_jobs] =
+            (ExpertJob){.expert = experts[e], .rows = rows + filled, .slots = slots + filled};
         for (int s = 0; s < n * U; s++) {
             if (w->experts[first * U + s] != e) continue;
             rows[filled] = s / U;
@@ -180,7 +201,8 @@ static inline void answer_experts(Device *d, const World *w, int first, int n, A
         }
         n_jobs += jobs[n_jobs].n > 0;
     }
-    Tensor x = made(d, F32, n, D, w->x + first * D), parts = made(d, F32, n * U, D, NULL), y = made(d, F32, n, D, NULL);
+    Tensor x = made(d, F32, n, D, w->x + first * D), parts = made(d, F32, n * U, D, NULL),
+           y = made(d, F32, n, D, NULL);
     MUST(d->ops->experts(d, &parts, &x, jobs, n_jobs));
     take(d, a->parts[first * U], &parts);
     Tensor mixed = made(d, F32, n * U, D, a->parts[first * U]);
@@ -203,9 +225,14 @@ typedef struct Cache {
 /* Writes what every sequence remembers, `at_once` positions in a call; layer 1 of two. */
 static inline void write_cache(Device *d, const World *w, int at_once, Cache *c)
 {
-    c->view = (KvView){ .k_row = 2 * PAGE, .v_row = 3 * PAGE, .page_tokens = PAGE, .head_size = HEAD, .window = w->window };
+    c->view = (KvView){.k_row = 2 * PAGE,
+                       .v_row = 3 * PAGE,
+                       .page_tokens = PAGE,
+                       .head_size = HEAD,
+                       .window = w->window};
     for (int s = 0; s < SEQUENCES; s++) {
-        for (int p = 0; p < PAGES; p++) c->pages[s][p] = made(d, w->cache, LAYERS * 2 * PAGE, K, NULL);
+        for (int p = 0; p < PAGES; p++)
+            c->pages[s][p] = made(d, w->cache, LAYERS * 2 * PAGE, K, NULL);
         for (int first = 0; first < POSITIONS; first += at_once) {
             static float k[POSITIONS][K], v[POSITIONS][K];
             int32_t positions[POSITIONS];
@@ -235,7 +262,8 @@ static inline Rope world_rope(const World *w)
     return (Rope){ .head_size = HEAD, .n_turned = HEAD - 4, .base = 1e6, .pairs = w->pairs };
 }
 
-static inline void answer_attend(Device *d, const World *w, const Cache *c, int first, int n, Answer *a)
+static inline void answer_attend(Device *d, const World *w, const Cache *c, int first, int n,
+                                 Answer *a)
 {
     const Tensor *pages[T];
     const Rope rope = world_rope(w);
@@ -243,7 +271,8 @@ static inline void answer_attend(Device *d, const World *w, const Cache *c, int 
     KvView view = c->view;
     view.pages = pages;
     view.positions = w->positions + first;
-    Tensor turned = made(d, F32, n, H, w->x + first * H), q = made(d, F32, n, H, w->x + first * H), y = made(d, F32, n, H, NULL);
+    Tensor turned = made(d, F32, n, H, w->x + first * H), q = made(d, F32, n, H, w->x + first * H),
+           y = made(d, F32, n, H, NULL);
     MUST(d->ops->rope(d, &turned, w->positions + first, &rope));
     MUST(d->ops->attend(d, &y, &q, &view));
     take(d, a->rope[first], &turned);
@@ -256,8 +285,12 @@ static inline Answer *answer(Device *d, const World *w, int rows_at_once)
 {
     Answer *a = calloc(1, sizeof *a);
     Cache *c = calloc(1, sizeof *c);
-    MUST(d->ops->reserve(d, &(DeviceLimits){
-        .n_tokens = ROWS, .n_cols = D, .n_hidden = F, .n_used = U, .n_heads = HEADS, .n_context = POSITIONS }));
+    MUST(d->ops->reserve(d, &(DeviceLimits){.n_tokens = ROWS,
+                                            .n_cols = D,
+                                            .n_hidden = F,
+                                            .n_used = U,
+                                            .n_heads = HEADS,
+                                            .n_context = POSITIONS}));
     const int light = rows_at_once < T ? 16 * rows_at_once : ROWS;
     for (int first = 0; first < ROWS; first += light)
         answer_light(d, w, first, ROWS - first < light ? ROWS - first : light, a);

@@ -16,7 +16,8 @@ static void check_format(Format format)
 
     void *blocks, *numbers;
     const size_t values = (size_t)info->block_values;
-    const uint32_t n = read_vectors(name, (size_t)info->block_bytes, &blocks, values * sizeof(float), &numbers);
+    const uint32_t n =
+        read_vectors(name, (size_t)info->block_bytes, &blocks, values * sizeof(float), &numbers);
     const float *want = numbers;
     float *got = malloc(n * values * sizeof *got);
     info->decode(got, blocks, n * values);
@@ -24,8 +25,8 @@ static void check_format(Format format)
         /* Of two NaNs that meet, which one goes on is the compiler's choice. */
         if (isnan(want[i]) && isnan(got[i])) continue;
         if (memcmp(&want[i], &got[i], sizeof *got))
-            fail_msg("%s block %zu number %zu: want %a got %a", info->name, i / values, i % values, (double)want[i],
-                     (double)got[i]);
+            fail_msg("%s block %zu number %zu: want %a got %a", info->name, i / values, i % values,
+                     (double)want[i], (double)got[i]);
     }
     free(blocks);
     free(numbers);
@@ -49,7 +50,8 @@ static void plain_formats_convert_each_number(void **state)
         format_info[bf16 ? BF16 : F16].decode(got, halves, 65536);
         for (unsigned h = 0; h < 65536; h++) {
             const float want = bf16 ? bf16_to_f32((uint16_t)h) : f16_to_f32((uint16_t)h);
-            if (memcmp(&want, &got[h], sizeof want)) fail_msg("half %04x: want %a got %a", h, (double)want, (double)got[h]);
+            if (memcmp(&want, &got[h], sizeof want))
+                fail_msg("half %04x: want %a got %a", h, (double)want, (double)got[h]);
         }
     }
     const float x[3] = { 1.5f, -INFINITY, 1e-42f };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Drawn blocks: about normal, of the deviation asked for, finite, and the same for the same seed. */
+ * Drawn blocks: about normal, of the deviation asked for, finite, and the same for the same seed.
+ */
 #include "support.h"
 
 #include "number/format.h"
@@ -10,10 +11,10 @@ enum { N = 1 << 20 };
 static float x[N];
 static uint8_t blocks[N * 4];
 
-/* Over n numbers the deviation is known to sqrt((kurtosis - 1) / 4n) = 0.08 % (kurtosis up to 3.5), and a scale of
- * these sizes as a half to 2^-10 (Q6_K's super scale is subnormal there: ten bits are left); five deviations
- * and that are 0.5 %.  The mean: 5 / sqrt(n) of the deviation, and for formats with a minimum its rounding
- * to a half, 2^-12 of 15.5 steps of a deviation / 7. */
+/* Over n numbers the deviation is known to sqrt((kurtosis - 1) / 4n) = 0.08 % (kurtosis up to 3.5),
+ * and a scale of these sizes as a half to 2^-10 (Q6_K's super scale is subnormal there: ten bits
+ * are left); five deviations and that are 0.5 %.  The mean: 5 / sqrt(n) of the deviation, and for
+ * formats with a minimum its rounding to a half, 2^-12 of 15.5 steps of a deviation / 7. */
 static void deviation_mean_and_shape(void **state)
 {
     (void)state;
@@ -33,10 +34,12 @@ static void deviation_mean_and_shape(void **state)
                 squares += z * z;
                 fourths += z * z * z * z;
             }
-            const double deviation = sqrt(squares / N), mean = sum / N, kurtosis = fourths / N / (deviation * deviation * deviation * deviation);
+            const double deviation = sqrt(squares / N), mean = sum / N,
+                         kurtosis = fourths / N / (deviation * deviation * deviation * deviation);
             if (fabs(deviation - 1.0) > 0.005)
                 fail_msg("%s: deviation %g, asked for %g", info->name, want * deviation, want);
-            if (fabs(mean) > 5.0 / sqrt(N) + 0x1p-12 * 15.5 / 7) fail_msg("%s: mean %g of a deviation", info->name, mean);
+            if (fabs(mean) > 5.0 / sqrt(N) + 0x1p-12 * 15.5 / 7)
+                fail_msg("%s: mean %g of a deviation", info->name, mean);
             /* A normal distribution has 3, a uniform one 1.8, two values 1. */
             if (kurtosis < 2.5 || kurtosis > 3.5) fail_msg("%s: kurtosis %g", info->name, kurtosis);
         }
@@ -55,7 +58,8 @@ static void neighbours_are_independent(void **state)
             double sum = 0.0;
             for (int i = apart[k]; i < N; i++) sum += (double)x[i] * (double)x[i - apart[k]];
             if (fabs(sum / N) > 6.0 / sqrt(N))
-                fail_msg("%s: correlation %g at distance %d", format_info[format].name, sum / N, apart[k]);
+                fail_msg("%s: correlation %g at distance %d", format_info[format].name, sum / N,
+                         apart[k]);
         }
     }
 }
@@ -75,10 +79,11 @@ static void a_seed_means_the_same_bytes(void **state)
         Rng rng = { 5 };
         format_info[format].draw(blocks, 4096, 0.02f, &rng);
         uint64_t hash = 0xcbf29ce484222325u;
-        for (int64_t i = 0; i < format_row_bytes((Format)format, 4096); i++) hash = (hash ^ blocks[i]) * 0x100000001b3u;
+        for (int64_t i = 0; i < format_row_bytes((Format)format, 4096); i++)
+            hash = (hash ^ blocks[i]) * 0x100000001b3u;
         if (hash != want[format])
-            fail_msg("%s: want %016llx got %016llx", format_info[format].name, (unsigned long long)want[format],
-                     (unsigned long long)hash);
+            fail_msg("%s: want %016llx got %016llx", format_info[format].name,
+                     (unsigned long long)want[format], (unsigned long long)hash);
     }
 }
 

@@ -32,24 +32,28 @@ static double relative_error(Format format)
 }
 
 /* The measure is the error of the quantiser of the formats' authors on the same numbers, as
- * tools/make_number_vectors.c prints it; two parts in a hundred are granted for another search.  F16 and BF16:
- * 2^-12 and 2^-9 at most, uniform inside a binade, so below 2^-12 and 2^-9 times one over root 3. */
+ * tools/make_number_vectors.c prints it; two parts in a hundred are granted for another search. F16
+ * and BF16: 2^-12 and 2^-9 at most, uniform inside a binade, so below 2^-12 and 2^-9 times one over
+ * root 3. */
 static void error_is_as_small_as_it_can_be(void **state)
 {
     (void)state;
     static const double theirs[N_FORMATS] = {
-        [F32] = 0.0,       [F16] = 0x1p-11 / 2,  [BF16] = 0x1p-8 / 2, [Q4_0] = 0.08461, [Q4_1] = 0.07730,
-        [Q5_0] = 0.04202,  [Q5_1] = 0.03742,     [Q8_0] = 0.00526,    [Q2_K] = 0.29348, [Q3_K] = 0.14888,
-        [Q4_K] = 0.07038,  [Q5_K] = 0.03562,     [Q6_K] = 0.01754,
+        [F32] = 0.0,      [F16] = 0x1p-11 / 2, [BF16] = 0x1p-8 / 2, [Q4_0] = 0.08461,
+        [Q4_1] = 0.07730, [Q5_0] = 0.04202,    [Q5_1] = 0.03742,    [Q8_0] = 0.00526,
+        [Q2_K] = 0.29348, [Q3_K] = 0.14888,    [Q4_K] = 0.07038,    [Q5_K] = 0.03562,
+        [Q6_K] = 0.01754,
     };
     Rng rng = { 1 };
     for (int i = 0; i < N; i++) x[i] = 0.02f * normal(&rng);
     for (int format = 0; format < N_FORMATS; format++) {
         const double got = relative_error((Format)format);
         if (got > 1.02 * theirs[format])
-            fail_msg("%s: relative error %.5f, expected at most 1.02 * %.5f", format_info[format].name, got, theirs[format]);
+            fail_msg("%s: relative error %.5f, expected at most 1.02 * %.5f",
+                     format_info[format].name, got, theirs[format]);
         /* And not impossibly small: a step of the finest scale must remain. */
-        if (format >= Q4_0 && got < 0.8 * theirs[format]) fail_msg("%s: error %.5f", format_info[format].name, got);
+        if (format >= Q4_0 && got < 0.8 * theirs[format])
+            fail_msg("%s: error %.5f", format_info[format].name, got);
     }
 }
 
@@ -61,7 +65,8 @@ static void q8_0_is_the_same_to_the_byte(void **state)
     format_info[Q8_0].encode(blocks, numbers, n * 32);
     for (size_t i = 0; i < n * 34; i++)
         if (blocks[i] != ((uint8_t *)want)[i])
-            fail_msg("block %zu byte %zu: want %02x got %02x", i / 34, i % 34, ((uint8_t *)want)[i], blocks[i]);
+            fail_msg("block %zu byte %zu: want %02x got %02x", i / 34, i % 34, ((uint8_t *)want)[i],
+                     blocks[i]);
     free(numbers);
     free(want);
 }
@@ -96,17 +101,19 @@ static void whatever_is_finite_stays_finite(void **state)
             format_info[format].decode(to, blocks, 256);
             for (int i = 0; i < 256; i++) largest = fmaxf(largest, fabsf(from[i]));
             for (int i = 0; i < 256; i++) {
-                /* No answer is farther out than the block's largest number, but for the rounding of scales
-                 * (two of four bits at worst: Q2_K) and one step. */
+                /* No answer is farther out than the block's largest number, but for the rounding of
+                 * scales (two of four bits at worst: Q2_K) and one step. */
                 if (!isfinite(to[i]) || (largest > 1e-4f && fabsf(to[i]) > 1.5f * largest))
-                    fail_msg("%s kind %d number %d: %g became %g", format_info[format].name, kind, i, (double)from[i],
-                             (double)to[i]);
-                if (kind == 0 && to[i] != 0.0f) fail_msg("%s: zero became %g", format_info[format].name, (double)to[i]);
+                    fail_msg("%s kind %d number %d: %g became %g", format_info[format].name, kind,
+                             i, (double)from[i], (double)to[i]);
+                if (kind == 0 && to[i] != 0.0f)
+                    fail_msg("%s: zero became %g", format_info[format].name, (double)to[i]);
             }
         }
 }
 
-/* What a block can say exactly is kept: decode(encode(decode(b))) is decode(b), for formats with one scale. */
+/* What a block can say exactly is kept: decode(encode(decode(b))) is decode(b), for formats with
+ * one scale. */
 static void numbers_on_the_grid_stay(void **state)
 {
     (void)state;
@@ -120,11 +127,13 @@ static void numbers_on_the_grid_stay(void **state)
         info->encode(blocks, x, N);
         info->decode(y, blocks, N);
         for (int i = 0; i < N; i++)
-            if (x[i] != y[i]) fail_msg("%s number %d: want %a got %a", info->name, i, (double)x[i], (double)y[i]);
+            if (x[i] != y[i])
+                fail_msg("%s number %d: want %a got %a", info->name, i, (double)x[i], (double)y[i]);
     }
 }
 
-/* NaN and infinity are the caller's mistake, but no undefined behaviour follows (sanitizers watch). */
+/* NaN and infinity are the caller's mistake, but no undefined behaviour follows (sanitizers watch).
+ */
 static void what_is_not_finite_does_no_harm(void **state)
 {
     (void)state;
@@ -132,7 +141,9 @@ static void what_is_not_finite_does_no_harm(void **state)
         for (int kind = 0; kind < 3; kind++) {
             float from[256];
             for (int i = 0; i < 256; i++)
-                from[i] = kind == 0 ? NAN : kind == 1 ? (i % 2 ? -INFINITY : INFINITY) : (i == 7 ? NAN : (float)i);
+                from[i] = kind == 0   ? NAN
+                          : kind == 1 ? (i % 2 ? -INFINITY : INFINITY)
+                                      : (i == 7 ? NAN : (float)i);
             format_info[format].encode(blocks, from, 256);
             format_info[format].decode(y, blocks, 256);
         }

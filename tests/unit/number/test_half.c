@@ -40,16 +40,21 @@ static void floats_between_halves_go_to_the_nearest(void **state)
 {
     (void)state;
     for (unsigned h = 0; h < 0x7bff; h++) {
-        const float middle = (float)((half_value(h) + half_value(h + 1)) / 2);      /* exact: 12 bits */
+        const float middle = (float)((half_value(h) + half_value(h + 1)) / 2); /* exact: 12 bits */
         const unsigned even = h & 1 ? h + 1 : h;
-        const struct { float x; unsigned want; } cases[] = {
-            { nextafterf(middle, 0.0f), h }, { middle, even }, { nextafterf(middle, INFINITY), h + 1 },
+        const struct { float x; unsigned want;
+        } cases[] = {
+            {nextafterf(middle, 0.0f), h},
+            {middle, even},
+            {nextafterf(middle, INFINITY), h + 1},
         };
         for (int i = 0; i < ARRAY_LEN(cases); i++) {
             if (f32_to_f16(cases[i].x) != cases[i].want)
-                fail_msg("%a: want %04x got %04x", (double)cases[i].x, cases[i].want, f32_to_f16(cases[i].x));
+                fail_msg("%a: want %04x got %04x", (double)cases[i].x, cases[i].want,
+                         f32_to_f16(cases[i].x));
             if (f32_to_f16(-cases[i].x) != (cases[i].want | 0x8000))
-                fail_msg("%a: want %04x got %04x", (double)-cases[i].x, cases[i].want | 0x8000, f32_to_f16(-cases[i].x));
+                fail_msg("%a: want %04x got %04x", (double)-cases[i].x, cases[i].want | 0x8000,
+                         f32_to_f16(-cases[i].x));
         }
     }
 }
@@ -68,7 +73,8 @@ static void ends_of_the_range(void **state)
     };
     for (int i = 0; i < ARRAY_LEN(cases); i++)
         if (f32_to_f16(float_of(cases[i].bits)) != cases[i].want)
-            fail_msg("%08x: want %04x got %04x", cases[i].bits, cases[i].want, f32_to_f16(float_of(cases[i].bits)));
+            fail_msg("%08x: want %04x got %04x", cases[i].bits, cases[i].want,
+                     f32_to_f16(float_of(cases[i].bits)));
 }
 
 static void every_bf16_and_its_boundaries(void **state)
@@ -81,7 +87,8 @@ static void every_bf16_and_its_boundaries(void **state)
         if (bits != h << 16) fail_msg("bf16 %04x: got %08x", h, bits);
         if ((h & 0x7fff) > 0x7f80) {            /* NaN stays NaN                            */
             if (!isnan(bf16_to_f32(f32_to_bf16(value)))) fail_msg("NaN %04x was lost", h);
-            if (!isnan(bf16_to_f32(f32_to_bf16(float_of(h << 16 | 1))))) fail_msg("NaN %04x0001 was lost", h);
+            if (!isnan(bf16_to_f32(f32_to_bf16(float_of(h << 16 | 1)))))
+                fail_msg("NaN %04x0001 was lost", h);
             continue;
         }
         const struct { uint32_t bits, want; } cases[] = {
@@ -91,7 +98,8 @@ static void every_bf16_and_its_boundaries(void **state)
         for (int i = 0; i < ARRAY_LEN(cases); i++) {
             if ((h & 0x7fff) == 0x7f80 && i > 0) continue;      /* beyond infinity lie NaNs  */
             if (f32_to_bf16(float_of(cases[i].bits)) != cases[i].want)
-                fail_msg("%08x: want %04x got %04x", cases[i].bits, cases[i].want, f32_to_bf16(float_of(cases[i].bits)));
+                fail_msg("%08x: want %04x got %04x", cases[i].bits, cases[i].want,
+                         f32_to_bf16(float_of(cases[i].bits)));
         }
     }
 }
