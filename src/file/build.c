@@ -55,7 +55,8 @@ Status build_file(Build *b, const char *path, int *file, Error *error)
 {
     Catalog *c = b->catalog;
     if (c->n_files >= CATALOG_FILES_MAX)
-        return fail(error, UNSUPPORTED, "%s: expected at most %d files, found more", c->path, CATALOG_FILES_MAX);
+        return fail(error, UNSUPPORTED, "%s: expected at most %d files, found more", c->path,
+                    CATALOG_FILES_MAX);
     File *files = build_grow(&c->arena, c->files, c->n_files, sizeof *files);
     if (!files) return fail_memory(error, path);
     c->files = files;
@@ -76,10 +77,11 @@ bool build_name_ok(const char *name, size_t n_bytes, const char **why)
 
 /* ---- tensors ---- */
 
-static Status tensor_fail(const Build *b, const FileTensor *t, Error *error, const char *expected, int64_t found)
+static Status tensor_fail(const Build *b, const FileTensor *t, Error *error, const char *expected,
+                          int64_t found)
 {
-    return fail(error, BAD_FILE, "%s: tensor '%.100s': expected %s, found %lld", b->catalog->files[t->file].path,
-                t->name, expected, (long long)found);
+    return fail(error, BAD_FILE, "%s: tensor '%.100s': expected %s, found %lld",
+                b->catalog->files[t->file].path, t->name, expected, (long long)found);
 }
 
 /* Bytes of the whole tensor, from its shape and format. */
@@ -94,11 +96,15 @@ static Status measure(const Build *b, FileTensor *t, Error *error)
         if (t->dims[i] < 1) return tensor_fail(b, t, error, "dimensions of 1 or more", t->dims[i]);
     for (int i = 0; i + 1 < t->n_dims; i++)
         if (!checked_mul(rows, t->dims[i], &rows))
-            return tensor_fail(b, t, error, "a shape whose product fits 63 bits; dimension", t->dims[i]);
+            return tensor_fail(b, t, error, "a shape whose product fits 63 bits; dimension",
+                               t->dims[i]);
     const int64_t cols = t->dims[t->n_dims - 1];
     if (cols % info->block_values)
-        return fail(error, BAD_FILE, "%s: tensor '%.100s': expected rows of whole %s blocks of %d, found rows of %lld",
-                    b->catalog->files[t->file].path, t->name, info->name, info->block_values, (long long)cols);
+        return fail(
+            error, BAD_FILE,
+            "%s: tensor '%.100s': expected rows of whole %s blocks of %d, found rows of %lld",
+            b->catalog->files[t->file].path, t->name, info->name, info->block_values,
+            (long long)cols);
     int64_t row_bytes, values;          /* the count of values must fit too, not only the bytes */
     if (!checked_mul(cols / info->block_values, info->block_bytes, &row_bytes) ||
         !checked_mul(rows, row_bytes, &t->bytes) || !checked_mul(rows, cols, &values))
@@ -112,10 +118,12 @@ static Status repeated(const Catalog *c, const FileTensor *t, Error *error)
 {
     const FileTensor *other = catalog_tensor(c, t->name);
     if (c->source == SOURCE_MISTRAL && other && other->file != t->file)
-        return fail(error, UNSUPPORTED, "%s: tensor '%.100s': expected all of it in one file, found a slice here and one in %s",
-                    c->files[t->file].path, t->name, c->files[other->file].path);
-    return fail(error, BAD_FILE, "%s: tensor '%.100s': expected one of this name, found a second", c->files[t->file].path,
-                t->name);
+        return fail(
+            error, UNSUPPORTED,
+            "%s: tensor '%.100s': expected all of it in one file, found a slice here and one in %s",
+            c->files[t->file].path, t->name, c->files[other->file].path);
+    return fail(error, BAD_FILE, "%s: tensor '%.100s': expected one of this name, found a second",
+                c->files[t->file].path, t->name);
 }
 
 Status build_tensor(Build *b, FileTensor *t, Error *error)
@@ -123,11 +131,16 @@ Status build_tensor(Build *b, FileTensor *t, Error *error)
     Catalog *c = b->catalog;
     const File *file = &c->files[t->file];
     TRY(measure(b, t, error));
-    if (t->offset < 0 || !range_inside((uint64_t)t->offset, (uint64_t)t->bytes, (uint64_t)file->n_bytes))
-        return fail(error, BAD_FILE, "%s: tensor '%.100s': expected %lld bytes at byte %lld, found a file of %lld bytes",
-                    file->path, t->name, (long long)t->bytes, (long long)t->offset, (long long)file->n_bytes);
+    if (t->offset < 0 ||
+        !range_inside((uint64_t)t->offset, (uint64_t)t->bytes, (uint64_t)file->n_bytes))
+        return fail(
+            error, BAD_FILE,
+            "%s: tensor '%.100s': expected %lld bytes at byte %lld, found a file of %lld bytes",
+            file->path, t->name, (long long)t->bytes, (long long)t->offset,
+            (long long)file->n_bytes);
     if (c->n_tensors >= CATALOG_TENSORS_MAX)
-        return fail(error, UNSUPPORTED, "%s: tensors: expected at most %d, found more", file->path, CATALOG_TENSORS_MAX);
+        return fail(error, UNSUPPORTED, "%s: tensors: expected at most %d, found more", file->path,
+                    CATALOG_TENSORS_MAX);
 
     bool existed = false;
     if (!map_put(&c->tensor_by_name, t->name, strlen(t->name), c->n_tensors, &existed))
@@ -146,27 +159,33 @@ static int by_offset(const void *a, const void *b)
     return (l->offset > r->offset) - (l->offset < r->offset);
 }
 
-static Status check_neighbours(const Build *b, const FileTensor *const *sorted, int64_t n, bool tight,
-                               int64_t data_begin, int file, Error *error)
+static Status check_neighbours(const Build *b, const FileTensor *const *sorted, int64_t n,
+                               bool tight, int64_t data_begin, int file, Error *error)
 {
     int64_t end = data_begin;
     for (int64_t i = 0; i < n; i++) {
         const FileTensor *t = sorted[i];
         if (t->offset < end) {
             const char *other = i ? sorted[i - 1]->name : "the header";
-            return fail(error, BAD_FILE, "%s: tensor '%.100s': expected bytes of its own, found them to overlap '%.100s'",
-                        b->catalog->files[t->file].path, t->name, other);
+            return fail(
+                error, BAD_FILE,
+                "%s: tensor '%.100s': expected bytes of its own, found them to overlap '%.100s'",
+                b->catalog->files[t->file].path, t->name, other);
         }
-        if (tight && t->offset != end) return tensor_fail(b, t, error, "no hole before its data, one ends at byte", end);
+        if (tight && t->offset != end)
+            return tensor_fail(b, t, error, "no hole before its data, one ends at byte", end);
         end = t->offset + t->bytes;
     }
     if (tight && end != b->catalog->files[file].n_bytes)
-        return fail(error, BAD_FILE, "%s: data: expected tensors to end with the file at byte %lld, found %lld",
-                    b->catalog->files[file].path, (long long)b->catalog->files[file].n_bytes, (long long)end);
+        return fail(error, BAD_FILE,
+                    "%s: data: expected tensors to end with the file at byte %lld, found %lld",
+                    b->catalog->files[file].path, (long long)b->catalog->files[file].n_bytes,
+                    (long long)end);
     return OK;
 }
 
-Status build_check_layout(const Build *b, int64_t first, int file, bool tight, int64_t data_begin, Error *error)
+Status build_check_layout(const Build *b, int64_t first, int file, bool tight, int64_t data_begin,
+                          Error *error)
 {
     const Catalog *c = b->catalog;
     const int64_t n = c->n_tensors - first;
@@ -185,12 +204,14 @@ Status build_setting(Build *b, const Setting *setting, const char *path, Error *
 {
     Catalog *c = b->catalog;
     if (c->n_settings >= CATALOG_SETTINGS_MAX)
-        return fail(error, UNSUPPORTED, "%s: keys: expected at most %d, found more", path, CATALOG_SETTINGS_MAX);
+        return fail(error, UNSUPPORTED, "%s: keys: expected at most %d, found more", path,
+                    CATALOG_SETTINGS_MAX);
     bool existed = false;
     if (!map_put(&c->setting_by_key, setting->key, strlen(setting->key), c->n_settings, &existed))
         return fail_memory(error, "the keys");
     if (existed)
-        return fail(error, BAD_FILE, "%s: key '%.100s': expected one of this name, found a second", path, setting->key);
+        return fail(error, BAD_FILE, "%s: key '%.100s': expected one of this name, found a second",
+                    path, setting->key);
     Setting *settings = build_grow(&c->arena, c->settings, c->n_settings, sizeof *settings);
     if (!settings) return fail_memory(error, "the keys");
     c->settings = settings;

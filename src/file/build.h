@@ -37,8 +37,8 @@ bool build_name_ok(const char *name, size_t n_bytes, const char **why);
 Status build_tensor(Build *build, FileTensor *tensor, Error *error);
 /* Do the tensors [first, n) of one file overlap?  `tight`: they must also leave no hole from
  * data_begin to the end of the file, as safetensors demands. */
-Status build_check_layout(const Build *build, int64_t first, int file, bool tight, int64_t data_begin,
-                          Error *error);
+Status build_check_layout(const Build *build, int64_t first, int file, bool tight,
+                          int64_t data_begin, Error *error);
 /* The setting's key and text are in the arena.  BAD_FILE when the key was there already. */
 Status build_setting(Build *build, const Setting *setting, const char *path, Error *error);
 
@@ -50,7 +50,8 @@ Status tokenizer_file_read(Build *build, const char *path, Error *error);   /* .
 
 /* Tensors of one .safetensors file; of all that an index ("model.safetensors.index.json") names. */
 Status safetensors_read(Build *build, const char *path, Error *error);
-Status safetensors_index_read(Build *build, const char *folder, const char *index_name, Error *error);
+Status safetensors_index_read(Build *build, const char *folder, const char *index_name,
+                              Error *error);
 /* A JSON object becomes settings, nested names joined by dots. */
 Status config_read(Build *build, const char *path, Error *error);
 

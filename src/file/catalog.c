@@ -39,7 +39,8 @@ Status catalog_open(const char *path, Catalog *out, Error *error)
     }
     struct stat info;
     const bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-    const Status status = folder ? folder_read(&build, path, error) : open_file(&build, path, error);
+    const Status status =
+        folder ? folder_read(&build, path, error) : open_file(&build, path, error);
     if (status != OK) catalog_close(out);
     return status;
 }
@@ -67,7 +68,8 @@ const Setting *catalog_setting(const Catalog *c, const char *key)
 
 Status catalog_number(const Catalog *c, const char *key, double *out, bool *found, Error *error)
 {
-    static const char *const kinds[] = { "a boolean", "an integer", "an integer", "a number", "text", "an array" };
+    static const char *const kinds[] = {"a boolean", "an integer", "an integer",
+                                        "a number",  "text",       "an array"};
     const Setting *s = catalog_setting(c, key);
     *found = s != NULL;
     if (!s) return OK;
@@ -76,17 +78,22 @@ Status catalog_number(const Catalog *c, const char *key, double *out, bool *foun
     case SETTING_UINT:  *out = (double)s->natural; return OK;
     case SETTING_FLOAT:
         if (!isfinite(s->real))
-            return fail(error, BAD_FILE, "%s: key '%s': expected a finite number, found %g", c->path, key, s->real);
+            return fail(error, BAD_FILE, "%s: key '%s': expected a finite number, found %g",
+                        c->path, key, s->real);
         *out = s->real;
         return OK;
-    default: return fail(error, BAD_FILE, "%s: key '%s': expected a number, found %s", c->path, key, kinds[s->kind]);
+    default:
+        return fail(error, BAD_FILE, "%s: key '%s': expected a number, found %s", c->path, key,
+                    kinds[s->kind]);
     }
 }
 
-Status catalog_read(const Catalog *c, const FileTensor *t, int64_t begin, void *to, size_t n_bytes, Error *error)
+Status catalog_read(const Catalog *c, const FileTensor *t, int64_t begin, void *to, size_t n_bytes,
+                    Error *error)
 {
     if (begin < 0 || !range_inside((uint64_t)begin, n_bytes, (uint64_t)t->bytes))
-        return fail(error, BAD_ARGUMENT, "%s: tensor '%s': expected a range within its %lld bytes, found [%lld, +%llu)",
+        return fail(error, BAD_ARGUMENT,
+                    "%s: tensor '%s': expected a range within its %lld bytes, found [%lld, +%llu)",
                     c->files[t->file].path, t->name, (long long)t->bytes, (long long)begin,
                     (unsigned long long)n_bytes);
     return file_read(&c->files[t->file], t->offset + begin, to, n_bytes, error);

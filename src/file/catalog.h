@@ -2,9 +2,10 @@
  * file/catalog.h - what a model on disk consists of, whichever format it is in.
  *
  * catalog_open() reads the headers of a GGUF file (or the first of its parts), a Hugging Face
- * folder, a Mistral folder, a bare tokenizer.model or tokenizer.json, checks every byte range, and gives one list of named
- * tensors, one list of settings, one vocabulary and one chat template.  Everything in it is true (D7):
- * a tensor's bytes lie inside its file and agree with its shape and format.  No tensor data is read. */
+ * folder, a Mistral folder, a bare tokenizer.model or tokenizer.json, checks every byte range, and
+ * gives one list of named tensors, one list of settings, one vocabulary and one chat template.
+ * Everything in it is true (D7): a tensor's bytes lie inside its file and agree with its shape and
+ * format.  No tensor data is read. */
 #ifndef FILE_CATALOG_H
 #define FILE_CATALOG_H
 
@@ -16,7 +17,12 @@
 
 typedef enum Source { SOURCE_GGUF, SOURCE_HF, SOURCE_MISTRAL, SOURCE_TOKENIZER } Source;
 
-enum { CATALOG_DIMS_MAX = 4, CATALOG_FILES_MAX = 1024, CATALOG_TENSORS_MAX = 1 << 20, CATALOG_SETTINGS_MAX = 1 << 20 };
+enum {
+    CATALOG_DIMS_MAX = 4,
+    CATALOG_FILES_MAX = 1024,
+    CATALOG_TENSORS_MAX = 1 << 20,
+    CATALOG_SETTINGS_MAX = 1 << 20
+};
 
 typedef struct FileTensor {
     const char *name;
@@ -32,12 +38,12 @@ typedef enum SettingKind {
 } SettingKind;
 
 /* One key of a GGUF header, or of config.json / params.json with nested names joined by dots.
- * JSON null is left out.  Arrays of numbers keep their numbers; vocabulary arrays (tokens, scores, types,
- * merges) are in catalog->vocab and appear here with their length only. */
+ * JSON null is left out.  Arrays of numbers keep their numbers; vocabulary arrays (tokens, scores,
+ * types, merges) are in catalog->vocab and appear here with their length only. */
 typedef struct Setting {
     const char *key;
     SettingKind kind;
-    int         gguf_type;                  /* of the value, or of an array's elements; -1 for JSON */
+    int         gguf_type;                  /* of the value or of array elements; -1: JSON  */
     union {
         bool     flag;
         int64_t  integer;
@@ -58,7 +64,7 @@ typedef struct Catalog {
     Vocab       vocab;                      /* kind VOCAB_NONE when there is none           */
     const char *chat_template;              /* Jinja source, or NULL                        */
     size_t      chat_template_bytes;
-    const char *chat_template_from;         /* "tokenizer.chat_template", "tokenizer_config.json".. */
+    const char *chat_template_from;         /* key or file name it came from                */
     Map         tensor_by_name, setting_by_key;
     Arena       arena;                      /* owns every string and table above            */
 } Catalog;
@@ -72,9 +78,10 @@ const FileTensor *catalog_tensor(const Catalog *catalog, const char *name);     
 const Setting    *catalog_setting(const Catalog *catalog, const char *key);         /* or NULL */
 /* A finite number of any numeric kind; BAD_FILE when the key holds something else.  *found says
  * whether it is there at all. */
-Status catalog_number(const Catalog *catalog, const char *key, double *out, bool *found, Error *error);
+Status catalog_number(const Catalog *catalog, const char *key, double *out, bool *found,
+                      Error *error);
 /* Reads bytes [begin, begin + n) of a tensor's data. */
-Status catalog_read(const Catalog *catalog, const FileTensor *tensor, int64_t begin, void *to, size_t n_bytes,
-                    Error *error);
+Status catalog_read(const Catalog *catalog, const FileTensor *tensor, int64_t begin, void *to,
+                    size_t n_bytes, Error *error);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * file/folder.c - folders: Hugging Face's layout, Mistral's own, and a tokenizer alone.
  *
- * This file only asks which names exist; bytes come through base/io.  A folder that has both layouts
- * (the publisher's usual download) is read as Hugging Face's: its config.json says more. */
+ * This file only asks which names exist; bytes come through base/io.  A folder that has both
+ * layouts (the publisher's usual download) is read as Hugging Face's: its config.json says more. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,7 +21,8 @@ bool folder_has(const char *folder, const char *name)
 
 /* ---- tokenizers ---- */
 
-static Status path_of(Build *b, const char *folder, const char *name, const char **path, Error *error)
+static Status path_of(Build *b, const char *folder, const char *name, const char **path,
+                      Error *error)
 {
     *path = build_path(b, folder, name);
     return *path ? OK : fail_memory(error, name);
@@ -48,7 +49,8 @@ static Status read_tokenizer(Build *b, const char *path, Error *error)
     if (i < n && head[i] == '{') return tokenizer_json_read(b, path, error);
     if (looks_like_sentencepiece(head, n)) return sentencepiece_read(b, path, error);
     const char *kind = foreign_kind(head, n);
-    return fail(error, BAD_FILE, "%s: expected a GGUF file, tokenizer.model or tokenizer.json, found %s", path,
+    return fail(error, BAD_FILE,
+                "%s: expected a GGUF file, tokenizer.model or tokenizer.json, found %s", path,
                 kind ? kind : "something else");
 }
 
@@ -63,8 +65,9 @@ Status tokenizer_file_read(Build *b, const char *path, Error *error)
  * tokenizer.model too: it is passed over where a tokenizer.json lies beside it. */
 static Status choose_tokenizer(Build *b, const char *folder, const char **name, Error *error)
 {
-    static const char *const names[] = { "tokenizer.model", "tokenizer.model.v3", "tokenizer.model.v2",
-                                         "tokenizer.model.v1", "tokenizer.json" };
+    static const char *const names[] = {"tokenizer.model", "tokenizer.model.v3",
+                                        "tokenizer.model.v2", "tokenizer.model.v1",
+                                        "tokenizer.json"};
     *name = NULL;
     for (int i = 0; i < ARRAY_LEN(names); i++) {
         if (!folder_has(folder, names[i])) continue;
@@ -74,10 +77,13 @@ static Status choose_tokenizer(Build *b, const char *folder, const char **name, 
         TRY(path_of(b, folder, names[i], &path, error));
         TRY(head_of(path, head, sizeof head, &n, error));
         *name = names[i];
-        if (i + 1 == ARRAY_LEN(names) || looks_like_sentencepiece(head, n) || !folder_has(folder, "tokenizer.json")) return OK;
+        if (i + 1 == ARRAY_LEN(names) || looks_like_sentencepiece(head, n) ||
+            !folder_has(folder, "tokenizer.json"))
+            return OK;
     }
     if (!*name && folder_has(folder, "tekken.json"))
-        return fail(error, UNSUPPORTED, "%s: expected tokenizer.model or tokenizer.json, found tekken.json", folder);
+        return fail(error, UNSUPPORTED,
+                    "%s: expected tokenizer.model or tokenizer.json, found tekken.json", folder);
     return OK;
 }
 
@@ -89,8 +95,8 @@ static Status pad_to_rows(Build *b, Error *error)
     TRY(catalog_number(b->catalog, "vocab_size", &rows, &found, error));
     if (!found || b->catalog->vocab.kind == VOCAB_NONE) return OK;
     if (rows > VOCAB_PIECES_MAX)
-        return fail(error, BAD_FILE, "%s: key 'vocab_size': expected at most %d, found %g", b->catalog->path, VOCAB_PIECES_MAX,
-                    rows);
+        return fail(error, BAD_FILE, "%s: key 'vocab_size': expected at most %d, found %g",
+                    b->catalog->path, VOCAB_PIECES_MAX, rows);
     if (rows < 1) return OK;                /* -1 in some params.json: not said here         */
     return vocab_pad(b, (int64_t)rows, b->catalog->path, error);
 }
@@ -119,21 +125,26 @@ static Status read_one(Build *b, const char *folder, const char *name, Error *er
 
 /* No weights at all: fine for a folder that has a tokenizer (as vocabulary-only GGUF files are),
  * but pickles are worth a word. */
-static Status no_weights(Build *b, const char *folder, const char *expected, const char *const *pickles, Error *error)
+static Status no_weights(Build *b, const char *folder, const char *expected,
+                         const char *const *pickles, Error *error)
 {
     for (int i = 0; pickles[i]; i++)
         if (folder_has(folder, pickles[i]))
-            return fail(error, UNSUPPORTED, "%s: expected %s, found pickles (%s)", folder, expected, pickles[i]);
+            return fail(error, UNSUPPORTED, "%s: expected %s, found pickles (%s)", folder, expected,
+                        pickles[i]);
     if (b->catalog->vocab.kind != VOCAB_NONE) return OK;
-    return fail(error, NOT_FOUND, "%s: expected %s, found neither weights nor a tokenizer", folder, expected);
+    return fail(error, NOT_FOUND, "%s: expected %s, found neither weights nor a tokenizer", folder,
+                expected);
 }
 
 static Status read_hf_weights(Build *b, const char *folder, Error *error)
 {
-    static const char *const pickles[] = { "pytorch_model.bin", "pytorch_model.bin.index.json", NULL };
+    static const char *const pickles[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
+                                          NULL};
     if (folder_has(folder, "model.safetensors.index.json"))
         return safetensors_index_read(b, folder, "model.safetensors.index.json", error);
-    if (folder_has(folder, "model.safetensors")) return read_one(b, folder, "model.safetensors", error);
+    if (folder_has(folder, "model.safetensors"))
+        return read_one(b, folder, "model.safetensors", error);
     return no_weights(b, folder, "model.safetensors or its index", pickles, error);
 }
 
@@ -147,7 +158,8 @@ static Status read_part(Build *b, const char *folder, int part, Error *error)
     char name[40];
     part_name(part, name);
     if (folder_has(folder, name)) return read_one(b, folder, name, error);
-    return fail(error, NOT_FOUND, "%s/%s: expected this part beside the others, found none", folder, name);
+    return fail(error, NOT_FOUND, "%s/%s: expected this part beside the others, found none", folder,
+                name);
 }
 
 /* Parts that hold different tensors add up; build_tensor refuses those that hold slices. */
@@ -162,7 +174,8 @@ static Status read_mistral_weights(Build *b, const char *folder, Error *error)
     }
     if (folder_has(folder, "consolidated.safetensors.index.json"))
         return safetensors_index_read(b, folder, "consolidated.safetensors.index.json", error);
-    if (folder_has(folder, "consolidated.safetensors")) return read_one(b, folder, "consolidated.safetensors", error);
+    if (folder_has(folder, "consolidated.safetensors"))
+        return read_one(b, folder, "consolidated.safetensors", error);
     for (int part = 0; part < n_parts; part++) TRY(read_part(b, folder, part, error));
     return n_parts ? OK : no_weights(b, folder, "consolidated.safetensors", pickles, error);
 }
@@ -170,7 +183,8 @@ static Status read_mistral_weights(Build *b, const char *folder, Error *error)
 /* ---- layouts ---- */
 
 static Status read_layout(Build *b, const char *folder, Source source, const char *config,
-                          Status (*weights)(Build *b, const char *folder, Error *error), Error *error)
+                          Status (*weights)(Build *b, const char *folder, Error *error),
+                          Error *error)
 {
     const char *path;
     b->catalog->source = source;
@@ -189,5 +203,7 @@ Status folder_read(Build *b, const char *folder, Error *error)
     b->catalog->source = SOURCE_TOKENIZER;
     TRY(read_folder_tokenizer(b, folder, error));
     if (b->catalog->vocab.kind != VOCAB_NONE) return OK;
-    return fail(error, NOT_FOUND, "%s: expected config.json, params.json or a tokenizer in this folder, found none", folder);
+    return fail(error, NOT_FOUND,
+                "%s: expected config.json, params.json or a tokenizer in this folder, found none",
+                folder);
 }

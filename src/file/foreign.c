@@ -12,7 +12,8 @@ typedef struct Mark { const char *bytes; size_t n_bytes; const char *kind; } Mar
 #define MARK(bytes, kind) { bytes, sizeof(bytes) - 1, kind }
 
 static const Mark marks[] = {
-    MARK("version https://git-lfs", "a Git LFS pointer (the file itself was not fetched: git lfs pull)"),
+    MARK("version https://git-lfs",
+         "a Git LFS pointer (the file itself was not fetched: git lfs pull)"),
     MARK("PK\003\004", "a zip archive (a PyTorch checkpoint?)"),
     MARK("\x80\002", "a Python pickle (a PyTorch checkpoint?)"),
     MARK("\x80\003", "a Python pickle (a PyTorch checkpoint?)"),
@@ -20,7 +21,9 @@ static const Mark marks[] = {
     MARK("\x80\005", "a Python pickle (a PyTorch checkpoint?)"),
     MARK("\x1f\x8b", "a gzip archive"),
     MARK("\x28\xb5\x2f\xfd", "a zstd archive"),
-    MARK("\xfd" "7zXZ", "an xz archive"),
+    MARK("\xfd"
+         "7zXZ",
+         "an xz archive"),
     MARK("7z\xbc\xaf", "a 7-zip archive"),
     MARK("BZh", "a bzip2 archive"),
     MARK("lmgg", "an old GGML file (from before GGUF: convert it again)"),
@@ -29,7 +32,9 @@ static const Mark marks[] = {
     MARK("algg", "an old GGLA adapter (from before GGUF: convert it again)"),
     MARK("FUGG", "a GGUF file with its bytes in the other order"),
     MARK("\x89HDF", "an HDF5 file"),
-    MARK("\x7f" "ELF", "a program"),
+    MARK("\x7f"
+         "ELF",
+         "a program"),
     MARK("\x93NUMPY", "a NumPy array"),
 };
 
@@ -58,10 +63,13 @@ const char *foreign_kind(const uint8_t *head, size_t n)
 {
     if (n == 0) return "an empty file";
     for (int i = 0; i < ARRAY_LEN(marks); i++)
-        if (n >= marks[i].n_bytes && memcmp(head, marks[i].bytes, marks[i].n_bytes) == 0) return marks[i].kind;
-    if (is_safetensors(head, n)) return "one safetensors file (give the folder it lies in, with its config.json)";
+        if (n >= marks[i].n_bytes && memcmp(head, marks[i].bytes, marks[i].n_bytes) == 0)
+            return marks[i].kind;
+    if (is_safetensors(head, n))
+        return "one safetensors file (give the folder it lies in, with its config.json)";
     const size_t i = skip_blanks(head, n);
-    if (begins(head + i, n - i, "<!doctype") || begins(head + i, n - i, "<html") || begins(head + i, n - i, "<head"))
+    if (begins(head + i, n - i, "<!doctype") || begins(head + i, n - i, "<html") ||
+        begins(head + i, n - i, "<head"))
         return "an HTML page (a download that needed a login?)";
     if (begins(head + i, n - i, "<?xml")) return "an XML page (a download that failed?)";
     for (size_t k = 0; k < n; k++)

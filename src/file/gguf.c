@@ -31,8 +31,10 @@ static Status read_version(Gguf *g, Error *error)
     }
     const uint32_t swapped = __builtin_bswap32(version);
     if (swapped >= 1 && swapped <= 3)
-        return stream_fail(&g->stream, UNSUPPORTED, error, "expected a little-endian GGUF file, found a big-endian one");
-    return stream_fail(&g->stream, UNSUPPORTED, error, "expected GGUF version 2 or 3, found version %u", version);
+        return stream_fail(&g->stream, UNSUPPORTED, error,
+                           "expected a little-endian GGUF file, found a big-endian one");
+    return stream_fail(&g->stream, UNSUPPORTED, error,
+                       "expected GGUF version 2 or 3, found version %u", version);
 }
 
 static Status read_header(Gguf *g, Error *error)
@@ -46,11 +48,11 @@ static Status read_header(Gguf *g, Error *error)
     TRY(stream_u64(s, &g->n_tensors, error));
     TRY(stream_u64(s, &g->n_keys, error));
     if (g->n_keys > CATALOG_SETTINGS_MAX)
-        return stream_fail(s, BAD_FILE, error, "expected at most %d keys, found %llu", CATALOG_SETTINGS_MAX,
-                           (unsigned long long)g->n_keys);
+        return stream_fail(s, BAD_FILE, error, "expected at most %d keys, found %llu",
+                           CATALOG_SETTINGS_MAX, (unsigned long long)g->n_keys);
     if (g->n_tensors > CATALOG_TENSORS_MAX)
-        return stream_fail(s, BAD_FILE, error, "expected at most %d tensors, found %llu", CATALOG_TENSORS_MAX,
-                           (unsigned long long)g->n_tensors);
+        return stream_fail(s, BAD_FILE, error, "expected at most %d tensors, found %llu",
+                           CATALOG_TENSORS_MAX, (unsigned long long)g->n_tensors);
     TRY(stream_fits(s, g->n_keys, KEY_BYTES_MIN, error));
     return stream_fits(s, g->n_tensors, TENSOR_BYTES_MIN, error);
 }
@@ -64,8 +66,8 @@ static Status read_keys(Gguf *g, Error *error)
     const int64_t a = g->alignment;
     if (a >= 1 && a <= ALIGNMENT_MAX && (a & (a - 1)) == 0) return OK;
     stream_thing(&g->stream, "key", "general.alignment", 0);
-    return stream_fail(&g->stream, BAD_FILE, error, "expected a power of two up to %d, found %lld", ALIGNMENT_MAX,
-                       (long long)a);
+    return stream_fail(&g->stream, BAD_FILE, error, "expected a power of two up to %d, found %lld",
+                       ALIGNMENT_MAX, (long long)a);
 }
 
 /* ---- tensor table ---- */
@@ -78,8 +80,10 @@ static Status read_format(Gguf *g, Format *format, Error *error)
     const char *name = gguf_type_name(id);
     if (name)
         return stream_fail(&g->stream, UNSUPPORTED, error,
-                           "expected F32, F16, BF16, Q4_0 to Q8_0 or Q2_K to Q6_K, found type %s", name);
-    return stream_fail(&g->stream, BAD_FILE, error, "expected a known tensor type, found type %u", id);
+                           "expected F32, F16, BF16, Q4_0 to Q8_0 or Q2_K to Q6_K, found type %s",
+                           name);
+    return stream_fail(&g->stream, BAD_FILE, error, "expected a known tensor type, found type %u",
+                       id);
 }
 
 /* GGUF writes the innermost dimension first, the catalog keeps the outermost first. */
@@ -88,13 +92,15 @@ static Status read_shape(Gguf *g, FileTensor *t, Error *error)
     uint32_t n_dims;
     TRY(stream_u32(&g->stream, &n_dims, error));
     if (n_dims < 1 || n_dims > CATALOG_DIMS_MAX)
-        return stream_fail(&g->stream, BAD_FILE, error, "expected 1 to %d dimensions, found %u", CATALOG_DIMS_MAX, n_dims);
+        return stream_fail(&g->stream, BAD_FILE, error, "expected 1 to %d dimensions, found %u",
+                           CATALOG_DIMS_MAX, n_dims);
     t->n_dims = (int)n_dims;
     for (int i = t->n_dims - 1; i >= 0; i--) {
         uint64_t n;
         TRY(stream_u64(&g->stream, &n, error));
         if (n < 1 || n > INT64_MAX)
-            return stream_fail(&g->stream, BAD_FILE, error, "expected dimensions of 1 or more, found %llu",
+            return stream_fail(&g->stream, BAD_FILE, error,
+                               "expected dimensions of 1 or more, found %llu",
                                (unsigned long long)n);
         t->dims[i] = (int64_t)n;
     }
@@ -118,10 +124,12 @@ static Status read_tensor(Gguf *g, FileTensor *t, Error *error)
     TRY(read_format(g, &t->format, error));
     TRY(stream_u64(&g->stream, &offset, error));
     if (offset % (uint64_t)g->alignment)
-        return stream_fail(&g->stream, BAD_FILE, error, "expected an offset that is a multiple of %lld, found %llu",
+        return stream_fail(&g->stream, BAD_FILE, error,
+                           "expected an offset that is a multiple of %lld, found %llu",
                            (long long)g->alignment, (unsigned long long)offset);
     if (offset > (uint64_t)g->stream.file->n_bytes)
-        return stream_fail(&g->stream, BAD_FILE, error, "expected data within the file's %lld bytes, found offset %llu",
+        return stream_fail(&g->stream, BAD_FILE, error,
+                           "expected data within the file's %lld bytes, found offset %llu",
                            (long long)g->stream.file->n_bytes, (unsigned long long)offset);
     t->offset = (int64_t)offset;
     return OK;
@@ -182,47 +190,60 @@ static bool split_name(const char *path, size_t *prefix_bytes, int *no, int *cou
     const char *suffix = path + n - SPLIT_SUFFIX_BYTES;
     *prefix_bytes = n - SPLIT_SUFFIX_BYTES;
     return suffix[0] == '-' && five_digits(suffix + 1, no) && strncmp(suffix + 6, "-of-", 4) == 0 &&
-           five_digits(suffix + 10, count) && strcmp(suffix + 15, ".gguf") == 0 && *no >= 1 && *no <= *count;
+           five_digits(suffix + 10, count) && strcmp(suffix + 15, ".gguf") == 0 && *no >= 1 &&
+           *no <= *count;
 }
 
 static Status check_part(const Gguf *g, const char *path, int part, int count, Error *error)
 {
     if (g->split_count != count)
-        return fail(error, BAD_FILE, "%s: key 'split.count': expected %d as in the file's name, found %lld", path, count,
-                    (long long)g->split_count);
+        return fail(error, BAD_FILE,
+                    "%s: key 'split.count': expected %d as in the file's name, found %lld", path,
+                    count, (long long)g->split_count);
     if (g->split_no != part)
-        return fail(error, BAD_FILE, "%s: key 'split.no': expected %d as in the file's name, found %lld", path, part,
+        return fail(error, BAD_FILE,
+                    "%s: key 'split.no': expected %d as in the file's name, found %lld", path, part,
                     (long long)g->split_no);
     return OK;
 }
 
 /* Reads part `part` into *g, which is reused: keys of the part before are gone. */
-static Status next_part(Gguf *g, Build *b, const char *path, int part, int64_t numbers_left, Error *error)
+static Status next_part(Gguf *g, Build *b, const char *path, int part, int64_t numbers_left,
+                        Error *error)
 {
-    *g = (Gguf){ .build = b, .part = part, .alignment = ALIGNMENT_DEFAULT, .split_no = -1, .split_count = -1,
-                 .split_tensors = -1, .numbers_left = numbers_left,
-                 .vocab = { .n_pieces = -1, .n_scores = -1, .n_types = -1, .n_merges = -1, .charsmap_bytes = -1 } };
+    *g = (Gguf){
+        .build = b,
+        .part = part,
+        .alignment = ALIGNMENT_DEFAULT,
+        .split_no = -1,
+        .split_count = -1,
+        .split_tensors = -1,
+        .numbers_left = numbers_left,
+        .vocab = {
+            .n_pieces = -1, .n_scores = -1, .n_types = -1, .n_merges = -1, .charsmap_bytes = -1}};
     const Status status = read_part(g, path, error);
     map_free(&g->keys);
     return status;
 }
 
-static Status read_split(Gguf *g, Build *b, const char *path, size_t prefix_bytes, int count, Error *error)
+static Status read_split(Gguf *g, Build *b, const char *path, size_t prefix_bytes, int count,
+                         Error *error)
 {
     Catalog *c = b->catalog;
     char *name = build_text(b, path, strlen(path));
     if (!name) return fail_memory(error, path);
     int64_t n_promised = -1;
     for (int part = 0; part < count; part++) {
-        snprintf(name + prefix_bytes, SPLIT_SUFFIX_BYTES + 1, "-%05u-of-%05u.gguf", (unsigned)(part + 1) % 100000u,
-                 (unsigned)count % 100000u);
+        snprintf(name + prefix_bytes, SPLIT_SUFFIX_BYTES + 1, "-%05u-of-%05u.gguf",
+                 (unsigned)(part + 1) % 100000u, (unsigned)count % 100000u);
         TRY(next_part(g, b, name, part, part ? 0 : NUMBERS_KEPT_MAX, error));
         TRY(check_part(g, name, part, count, error));
         if (part == 0) c->gguf_version = (int)g->version;
         if (part == 0) n_promised = g->split_tensors;
     }
     if (n_promised >= 0 && n_promised != c->n_tensors)
-        return fail(error, BAD_FILE, "%s: key 'split.tensors.count': expected %lld tensors in all parts, found %lld",
+        return fail(error, BAD_FILE,
+                    "%s: key 'split.tensors.count': expected %lld tensors in all parts, found %lld",
                     c->path, (long long)n_promised, (long long)c->n_tensors);
     return OK;
 }
@@ -237,9 +258,10 @@ static Status read_any(Gguf *g, Build *b, const char *path, Error *error)
     TRY(next_part(g, b, path, 0, NUMBERS_KEPT_MAX, error));
     b->catalog->gguf_version = (int)g->version;
     if (g->split_count > 1)
-        return fail(error, BAD_FILE, "%s: key 'split.count': expected 1 or a file name like "
-                    "model-00001-of-%05lld.gguf, found %lld", path, (long long)g->split_count % 100000,
-                    (long long)g->split_count);
+        return fail(error, BAD_FILE,
+                    "%s: key 'split.count': expected 1 or a file name like "
+                    "model-00001-of-%05lld.gguf, found %lld",
+                    path, (long long)g->split_count % 100000, (long long)g->split_count);
     return OK;
 }
 

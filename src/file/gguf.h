@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * file/gguf.h - what the three parts of the GGUF reader share.
  *
- * Internal to src/file.  gguf.c reads the frame (header, tensor table, split files), gguf_keys.c the
- * typed values, gguf_vocab.c makes a vocabulary of the tokenizer.* keys.  docs/format/gguf.md
+ * Internal to src/file.  gguf.c reads the frame (header, tensor table, split files), gguf_keys.c
+ * the typed values, gguf_vocab.c makes a vocabulary of the tokenizer.* keys.  docs/format/gguf.md
  * describes the format as we read it. */
 #ifndef FILE_GGUF_H
 #define FILE_GGUF_H
@@ -46,7 +46,8 @@ Status gguf_key(Gguf *g, Error *error);
 /* n strings, each of at most bytes_max. */
 Status gguf_text(Gguf *g, uint64_t bytes_max, char **out, size_t *n_bytes, Error *error);
 /* Is this key one of the vocabulary's arrays?  Then reads its elements. */
-Status gguf_vocab_array(Gguf *g, const char *key, uint32_t type, uint64_t n, bool *taken, Error *error);
+Status gguf_vocab_array(Gguf *g, const char *key, uint32_t type, uint64_t n, bool *taken,
+                        Error *error);
 Status gguf_vocab_finish(Gguf *g, Error *error);
 
 #endif

@@ -52,7 +52,10 @@ static void decode_number(uint32_t type, const uint8_t *bytes, Setting *out)
     default: break;
     }
     out->kind = SETTING_INT;
-    out->integer = type == GGUF_I8 ? value.i8 : type == GGUF_I16 ? value.i16 : type == GGUF_I32 ? value.i32 : value.i64;
+    out->integer = type == GGUF_I8    ? value.i8
+                   : type == GGUF_I16 ? value.i16
+                   : type == GGUF_I32 ? value.i32
+                                      : value.i64;
 }
 
 static double as_double(const Setting *s)
@@ -70,7 +73,8 @@ static Status read_number(Gguf *g, uint32_t type, Setting *out, Error *error)
     uint8_t bytes[8];
     TRY(stream_take(&g->stream, bytes, value_types[type].n_bytes, error));
     if (type == GGUF_BOOL && bytes[0] > 1)
-        return stream_fail(&g->stream, BAD_FILE, error, "expected a boolean of 0 or 1, found %d", bytes[0]);
+        return stream_fail(&g->stream, BAD_FILE, error, "expected a boolean of 0 or 1, found %d",
+                           bytes[0]);
     decode_number(type, bytes, out);
     return OK;
 }
@@ -83,7 +87,8 @@ Status gguf_text(Gguf *g, uint64_t bytes_max, char **out, size_t *n_bytes, Error
     TRY(stream_u64(&g->stream, &n, error));
     TRY(stream_fits(&g->stream, n, 1, error));
     if (n > bytes_max)
-        return stream_fail(&g->stream, BAD_FILE, error, "expected text of at most %llu bytes, found %llu",
+        return stream_fail(&g->stream, BAD_FILE, error,
+                           "expected text of at most %llu bytes, found %llu",
                            (unsigned long long)bytes_max, (unsigned long long)n);
     *out = build_text(g->build, NULL, (size_t)n);
     if (!*out) return fail_memory(error, "the strings of a GGUF header");
@@ -104,7 +109,8 @@ static Status array_head(Gguf *g, uint32_t *type, uint64_t *n, Error *error)
 {
     TRY(stream_u32(&g->stream, type, error));
     if (*type >= N_GGUF_TYPES)
-        return stream_fail(&g->stream, BAD_FILE, error, "expected an array of a type from 0 to %d, found type %u",
+        return stream_fail(&g->stream, BAD_FILE, error,
+                           "expected an array of a type from 0 to %d, found type %u",
                            N_GGUF_TYPES - 1, *type);
     TRY(stream_u64(&g->stream, n, error));
     return stream_fits(&g->stream, *n, least_bytes(*type), error);
@@ -113,9 +119,11 @@ static Status array_head(Gguf *g, uint32_t *type, uint64_t *n, Error *error)
 /* Walks over the elements.  Recursion ends at ARRAY_DEPTH_MAX, whatever the file says. */
 static Status skip_elements(Gguf *g, uint32_t type, uint64_t n, int depth, Error *error)
 {
-    if (type != GGUF_TEXT && type != GGUF_ARRAY) return stream_skip(&g->stream, n * value_types[type].n_bytes, error);
+    if (type != GGUF_TEXT && type != GGUF_ARRAY)
+        return stream_skip(&g->stream, n * value_types[type].n_bytes, error);
     if (depth >= ARRAY_DEPTH_MAX)
-        return stream_fail(&g->stream, BAD_FILE, error, "expected arrays at most %d deep, found more", ARRAY_DEPTH_MAX);
+        return stream_fail(&g->stream, BAD_FILE, error,
+                           "expected arrays at most %d deep, found more", ARRAY_DEPTH_MAX);
     for (uint64_t i = 0; i < n; i++) {
         uint32_t inner_type;
         uint64_t inner_n;
@@ -191,9 +199,11 @@ static Status note_frame_key(Gguf *g, const Setting *s, Error *error)
             return stream_fail(&g->stream, BAD_FILE, error, "expected a u32, found %s",
                                gguf_value_type_name((uint32_t)s->gguf_type));
         if (!natural && !integer)
-            return stream_fail(&g->stream, BAD_FILE, error, "expected an integer from 0 to 2147483647, found %s",
+            return stream_fail(&g->stream, BAD_FILE, error,
+                               "expected an integer from 0 to 2147483647, found %s",
                                s->kind == SETTING_UINT || s->kind == SETTING_INT
-                                   ? "another" : gguf_value_type_name((uint32_t)s->gguf_type));
+                                   ? "another"
+                                   : gguf_value_type_name((uint32_t)s->gguf_type));
         *frame[i].to = natural ? (int64_t)s->natural : s->integer;
     }
     return OK;
@@ -204,8 +214,11 @@ static Status note_key(Gguf *g, const Setting *s, Error *error)
 {
     if (g->part == 0) return build_setting(g->build, s, g->stream.file->path, error);
     bool existed = false;
-    if (!map_put(&g->keys, s->key, strlen(s->key), 0, &existed)) return fail_memory(error, "the keys");
-    if (existed) return stream_fail(&g->stream, BAD_FILE, error, "expected one of this name, found a second");
+    if (!map_put(&g->keys, s->key, strlen(s->key), 0, &existed))
+        return fail_memory(error, "the keys");
+    if (existed)
+        return stream_fail(&g->stream, BAD_FILE, error,
+                           "expected one of this name, found a second");
     return OK;
 }
 
@@ -221,8 +234,8 @@ Status gguf_key(Gguf *g, Error *error)
     stream_thing(&g->stream, "key", key, 0);
     TRY(stream_u32(&g->stream, &type, error));
     if (type >= N_GGUF_TYPES)
-        return stream_fail(&g->stream, BAD_FILE, error, "expected a value type from 0 to %d, found %u",
-                           N_GGUF_TYPES - 1, type);
+        return stream_fail(&g->stream, BAD_FILE, error,
+                           "expected a value type from 0 to %d, found %u", N_GGUF_TYPES - 1, type);
     Setting setting = { .key = key };
     TRY(read_value(g, type, &setting, error));
     TRY(note_frame_key(g, &setting, error));

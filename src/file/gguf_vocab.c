@@ -12,7 +12,8 @@ enum { CHARSMAP_BYTES_MAX = 16 << 20, MERGE_BYTES_MAX = 2 * VOCAB_PIECE_BYTES_MA
 
 /* ---- arrays, while the header is read ---- */
 
-static Status check_type(const Gguf *g, uint32_t type, uint32_t want, uint32_t or_want, Error *error)
+static Status check_type(const Gguf *g, uint32_t type, uint32_t want, uint32_t or_want,
+                         Error *error)
 {
     if (type == want || type == or_want) return OK;
     return stream_fail(&g->stream, BAD_FILE, error, "expected an array of %s, found one of %s",
@@ -22,8 +23,8 @@ static Status check_type(const Gguf *g, uint32_t type, uint32_t want, uint32_t o
 static Status check_count(const Gguf *g, uint64_t n, int64_t max, Error *error)
 {
     if (n <= (uint64_t)max) return OK;
-    return stream_fail(&g->stream, BAD_FILE, error, "expected at most %lld elements, found %llu", (long long)max,
-                       (unsigned long long)n);
+    return stream_fail(&g->stream, BAD_FILE, error, "expected at most %lld elements, found %llu",
+                       (long long)max, (unsigned long long)n);
 }
 
 static void *room(Gguf *g, uint64_t n, size_t each)
@@ -57,7 +58,8 @@ static Status read_scores(Gguf *g, uint64_t n, Error *error)
 static Status read_types(Gguf *g, uint64_t n, Error *error)
 {
     TRY(check_count(g, n, VOCAB_PIECES_MAX, error));
-    if (!(g->vocab.types = room(g, n, sizeof(int32_t)))) return fail_memory(error, "the vocabulary");
+    if (!(g->vocab.types = room(g, n, sizeof(int32_t))))
+        return fail_memory(error, "the vocabulary");
     g->vocab.n_types = (int64_t)n;
     return stream_take(&g->stream, g->vocab.types, (size_t)n * sizeof(int32_t), error);
 }
@@ -71,8 +73,9 @@ static Status read_merge(Gguf *g, Merge *merge, int64_t rank, Error *error)
     const char *space = n_bytes > 2 ? memchr(text + 1, ' ', n_bytes - 1) : NULL;
     const size_t n_left = space ? (size_t)(space - text) : 0;
     if (!space || n_left + 1 == n_bytes)
-        return stream_fail(&g->stream, BAD_FILE, error, "expected merge %lld to be two pieces, found '%.60s'",
-                           (long long)rank, text);
+        return stream_fail(&g->stream, BAD_FILE, error,
+                           "expected merge %lld to be two pieces, found '%.60s'", (long long)rank,
+                           text);
     *merge = (Merge){ .left = text, .n_left = (uint32_t)n_left,
                       .right = space + 1, .n_right = (uint32_t)(n_bytes - n_left - 1) };
     return OK;
@@ -96,7 +99,8 @@ static Status read_charsmap(Gguf *g, uint64_t n, Error *error)
     return stream_take(&g->stream, g->vocab.charsmap, (size_t)n, error);
 }
 
-Status gguf_vocab_array(Gguf *g, const char *key, uint32_t type, uint64_t n, bool *taken, Error *error)
+Status gguf_vocab_array(Gguf *g, const char *key, uint32_t type, uint64_t n, bool *taken,
+                        Error *error)
 {
     static const struct {
         const char *key;
@@ -157,8 +161,8 @@ static Status id_key(Gguf *g, const char *key, int32_t *out, Error *error)
                            gguf_value_type_name((uint32_t)s->gguf_type));
     const uint64_t id = s->kind == SETTING_UINT ? s->natural : (uint64_t)s->integer;
     if (id >= (uint64_t)c->vocab.n_pieces)
-        return stream_fail(&g->stream, BAD_FILE, error, "expected an id below %d, found %lld", c->vocab.n_pieces,
-                           (long long)id);
+        return stream_fail(&g->stream, BAD_FILE, error, "expected an id below %d, found %lld",
+                           c->vocab.n_pieces, (long long)id);
     *out = (int32_t)id;
     return OK;
 }
@@ -167,7 +171,8 @@ static Status require_count(Gguf *g, const char *key, int64_t n, Error *error)
 {
     if (n < 0 || n == g->vocab.n_pieces) return OK;
     stream_thing(&g->stream, "key", key, 0);
-    return stream_fail(&g->stream, BAD_FILE, error, "expected %lld elements as in tokenizer.ggml.tokens, found %lld",
+    return stream_fail(&g->stream, BAD_FILE, error,
+                       "expected %lld elements as in tokenizer.ggml.tokens, found %lld",
                        (long long)g->vocab.n_pieces, (long long)n);
 }
 
@@ -175,7 +180,8 @@ static Status require_count(Gguf *g, const char *key, int64_t n, Error *error)
 static void guess_types(Vocab *v)
 {
     for (int32_t i = 0; i < v->n_pieces; i++)
-        if (vocab_byte_value(v->pieces[i].text, v->pieces[i].n_bytes) >= 0) v->pieces[i].type = PIECE_BYTE;
+        if (vocab_byte_value(v->pieces[i].text, v->pieces[i].n_bytes) >= 0)
+            v->pieces[i].type = PIECE_BYTE;
     if (v->bos >= 0) v->pieces[v->bos].type = PIECE_CONTROL;
     if (v->eos >= 0) v->pieces[v->eos].type = PIECE_CONTROL;
     if (v->unknown >= 0) v->pieces[v->unknown].type = PIECE_UNKNOWN;
@@ -195,7 +201,8 @@ static Status join_arrays(Gguf *g, Vocab *v, Error *error)
         v->pieces[i].type = type >= PIECE_NORMAL && type <= PIECE_BYTE ? (uint8_t)type : 0;
         if (v->pieces[i].type) continue;
         stream_thing(&g->stream, "key", "tokenizer.ggml.token_type", 0);
-        return stream_fail(&g->stream, BAD_FILE, error, "expected types from 1 to 6, found %d for token %d", type, i);
+        return stream_fail(&g->stream, BAD_FILE, error,
+                           "expected types from 1 to 6, found %d for token %d", type, i);
     }
     v->merges = from->merges;
     v->n_merges = from->n_merges < 0 ? 0 : (int32_t)from->n_merges;
@@ -236,14 +243,19 @@ static Status read_kind(Gguf *g, Vocab *v, Error *error)
     TRY(text_key(g, "tokenizer.ggml.model", &model, error));
     stream_thing(&g->stream, "key", "tokenizer.ggml.model", 0);
     if (!model && g->vocab.n_pieces >= 0)
-        return stream_fail(&g->stream, BAD_FILE, error, "expected a kind of tokenizer beside its tokens, found no such key");
+        return stream_fail(&g->stream, BAD_FILE, error,
+                           "expected a kind of tokenizer beside its tokens, found no such key");
     if (!model || strcmp(model, "none") == 0 || strcmp(model, "no_vocab") == 0) return OK;
-    v->kind = strcmp(model, "llama") == 0 ? VOCAB_SPM : strcmp(model, "gpt2") == 0 ? VOCAB_BPE : VOCAB_NONE;
+    v->kind = strcmp(model, "llama") == 0  ? VOCAB_SPM
+              : strcmp(model, "gpt2") == 0 ? VOCAB_BPE
+                                           : VOCAB_NONE;
     if (v->kind == VOCAB_NONE)
-        return stream_fail(&g->stream, UNSUPPORTED, error, "expected 'llama', 'gpt2' or 'none', found '%.60s'", model);
+        return stream_fail(&g->stream, UNSUPPORTED, error,
+                           "expected 'llama', 'gpt2' or 'none', found '%.60s'", model);
     if (g->vocab.n_pieces >= 0) return OK;
     stream_thing(&g->stream, "key", "tokenizer.ggml.tokens", 0);
-    return stream_fail(&g->stream, BAD_FILE, error, "expected an array of strings, found no such key");
+    return stream_fail(&g->stream, BAD_FILE, error,
+                       "expected an array of strings, found no such key");
 }
 
 static Status read_template(Gguf *g, Error *error)
@@ -274,6 +286,7 @@ Status gguf_vocab_finish(Gguf *g, Error *error)
     TRY(flag_key(g, "tokenizer.ggml.add_bos_token", &v->add_bos, error));
     TRY(flag_key(g, "tokenizer.ggml.add_eos_token", &v->add_eos, error));
     TRY(flag_key(g, "tokenizer.ggml.add_space_prefix", &v->add_space_prefix, error));
-    TRY(flag_key(g, "tokenizer.ggml.remove_extra_whitespaces", &v->remove_extra_whitespaces, error));
+    TRY(flag_key(g, "tokenizer.ggml.remove_extra_whitespaces", &v->remove_extra_whitespaces,
+                 error));
     return vocab_check(v, g->stream.file->path, error);
 }

@@ -56,7 +56,8 @@ Status gguf_create(const char *path, const char *const *inputs, GgufWriter **out
     w->out.fd = -1;
     w->current = -1;
     w->path = arena_text(&w->arena, path, strlen(path));
-    const Status status = w->path ? writer_open(path, inputs, &w->out, error) : fail_memory(error, path);
+    const Status status =
+        w->path ? writer_open(path, inputs, &w->out, error) : fail_memory(error, path);
     if (status != OK) {
         gguf_abandon(w);
         return status;
@@ -89,13 +90,17 @@ static Status take_name(GgufWriter *w, Map *map, const char *what, const char *n
 {
     const size_t n = strlen(name);
     bool existed = false;
-    if (w->begun) return fail(error, BAD_ARGUMENT, "%s: %s '%s' comes after the data has begun", w->path, what, name);
+    if (w->begun)
+        return fail(error, BAD_ARGUMENT, "%s: %s '%s' comes after the data has begun", w->path,
+                    what, name);
     if (n == 0 || n > NAME_BYTES_MAX || !utf8_valid(name, n))
-        return fail(error, BAD_ARGUMENT, "%s: %s '%.100s': expected a name of 1 to 65535 bytes of UTF-8", w->path, what,
+        return fail(error, BAD_ARGUMENT,
+                    "%s: %s '%.100s': expected a name of 1 to 65535 bytes of UTF-8", w->path, what,
                     name);
     *kept = arena_text(&w->arena, name, n);
     if (!*kept || !map_put(map, *kept, n, value, &existed)) return fail_memory(error, w->path);
-    if (existed) return fail(error, BAD_ARGUMENT, "%s: %s '%.100s' is given twice", w->path, what, name);
+    if (existed)
+        return fail(error, BAD_ARGUMENT, "%s: %s '%.100s' is given twice", w->path, what, name);
     return OK;
 }
 
@@ -144,7 +149,8 @@ Status gguf_put_bool(GgufWriter *w, const char *key, bool value, Error *error)
     return put_done(w, error);
 }
 
-Status gguf_put_text(GgufWriter *w, const char *key, const char *bytes, size_t n_bytes, Error *error)
+Status gguf_put_text(GgufWriter *w, const char *key, const char *bytes, size_t n_bytes,
+                     Error *error)
 {
     TRY(put_key(w, key, GGUF_TEXT, error));
     put_text(&w->settings, bytes, n_bytes);
@@ -172,8 +178,8 @@ Status gguf_put_f32s(GgufWriter *w, const char *key, const float *values, size_t
     return put_done(w, error);
 }
 
-Status gguf_put_texts(GgufWriter *w, const char *key, const char *const *texts, const size_t *n_bytes, size_t n,
-                      Error *error)
+Status gguf_put_texts(GgufWriter *w, const char *key, const char *const *texts,
+                      const size_t *n_bytes, size_t n, Error *error)
 {
     TRY(put_array(w, key, GGUF_TEXT, n, error));
     for (size_t i = 0; i < n; i++) put_text(&w->settings, texts[i], n_bytes[i]);
@@ -187,20 +193,22 @@ bool gguf_has_key(const GgufWriter *w, const char *key)
 
 /* ---- the table ---- */
 
-static Status whole_bytes(const GgufWriter *w, const char *name, Format format, int n_dims, const int64_t *dims,
-                          int64_t *bytes, Error *error)
+static Status whole_bytes(const GgufWriter *w, const char *name, Format format, int n_dims,
+                          const int64_t *dims, int64_t *bytes, Error *error)
 {
     const FormatInfo *info = &format_info[format];
     bool fits = n_dims >= 1 && n_dims <= CATALOG_DIMS_MAX;
     for (int i = 0; fits && i < n_dims; i++) fits = dims[i] >= 1;
     if (!fits || dims[n_dims - 1] % info->block_values)
-        return fail(error, BAD_ARGUMENT, "%s: tensor '%s': expected 1 to %d dimensions and rows of whole %s blocks", w->path,
-                    name, CATALOG_DIMS_MAX, info->name);
+        return fail(error, BAD_ARGUMENT,
+                    "%s: tensor '%s': expected 1 to %d dimensions and rows of whole %s blocks",
+                    w->path, name, CATALOG_DIMS_MAX, info->name);
     *bytes = info->block_bytes;
     fits = checked_mul(*bytes, dims[n_dims - 1] / info->block_values, bytes);
     for (int i = 0; fits && i + 1 < n_dims; i++) fits = checked_mul(*bytes, dims[i], bytes);
     if (fits && *bytes <= INT64_MAX / 2) return OK;
-    return fail(error, BAD_ARGUMENT, "%s: tensor '%s': expected a shape of less than 2^62 bytes", w->path, name);
+    return fail(error, BAD_ARGUMENT, "%s: tensor '%s': expected a shape of less than 2^62 bytes",
+                w->path, name);
 }
 
 static bool grow_tensors(GgufWriter *w)
@@ -214,25 +222,28 @@ static bool grow_tensors(GgufWriter *w)
     return true;
 }
 
-Status gguf_declare(GgufWriter *w, const char *name, Format format, int n_dims, const int64_t *dims, Error *error)
+Status gguf_declare(GgufWriter *w, const char *name, Format format, int n_dims, const int64_t *dims,
+                    Error *error)
 {
     const char *kept;
     int64_t bytes = 0, padded;
     TRY(take_name(w, &w->names, "tensor", name, w->n_tensors, &kept, error));
     if (strlen(name) > TENSOR_NAME_MAX)
-        return fail(error, BAD_ARGUMENT, "%s: tensor '%s': expected a name of at most %d bytes", w->path, name,
-                    TENSOR_NAME_MAX);
+        return fail(error, BAD_ARGUMENT, "%s: tensor '%s': expected a name of at most %d bytes",
+                    w->path, name, TENSOR_NAME_MAX);
     TRY(whole_bytes(w, name, format, n_dims, dims, &bytes, error));
     if (!grow_tensors(w)) return fail_memory(error, w->path);
 
     put_text(&w->table, name, strlen(name));
     put_u32(&w->table, (uint32_t)n_dims);
-    for (int i = n_dims - 1; i >= 0; i--) put_u64(&w->table, (uint64_t)dims[i]);    /* innermost first */
+    for (int i = n_dims - 1; i >= 0; i--)
+        put_u64(&w->table, (uint64_t)dims[i]); /* innermost first */
     put_u32(&w->table, (uint32_t)format_info[format].gguf_id);
     put_u64(&w->table, (uint64_t)w->data_bytes);
     padded = (bytes + WRITE_ALIGNMENT - 1) / WRITE_ALIGNMENT * WRITE_ALIGNMENT;
     if (!checked_add(w->data_bytes, padded, &w->data_bytes))
-        return fail(error, BAD_ARGUMENT, "%s: tensor '%s': expected less than 2^63 bytes in all", w->path, name);
+        return fail(error, BAD_ARGUMENT, "%s: tensor '%s': expected less than 2^63 bytes in all",
+                    w->path, name);
     w->tensors[w->n_tensors++] = (Declared){ .name = kept, .bytes = bytes };
     return put_done(w, error);
 }
@@ -246,7 +257,8 @@ static Status begin(GgufWriter *w, Error *error)
     put_u32(&head, WRITE_VERSION);
     put_u64(&head, (uint64_t)w->n_tensors);
     put_u64(&head, w->n_settings);
-    Status status = head.failed ? fail_memory(error, w->path) : writer_add(&w->out, head.data, head.n_bytes, error);
+    Status status = head.failed ? fail_memory(error, w->path)
+                                : writer_add(&w->out, head.data, head.n_bytes, error);
     buffer_free(&head);
     TRY(status);
     TRY(writer_add(&w->out, w->settings.data, w->settings.n_bytes, error));
@@ -263,11 +275,14 @@ Status gguf_add(GgufWriter *w, const void *bytes, size_t n_bytes, Error *error)
     if (n_bytes == 0) return OK;
     if (w->left == 0) {
         if (w->current + 1 >= w->n_tensors)
-            return fail(error, BAD_ARGUMENT, "%s: data of %zu bytes comes after the last declared tensor", w->path, n_bytes);
+            return fail(error, BAD_ARGUMENT,
+                        "%s: data of %zu bytes comes after the last declared tensor", w->path,
+                        n_bytes);
         w->left = w->tensors[++w->current].bytes;
     }
     if (n_bytes > (uint64_t)w->left)
-        return fail(error, BAD_ARGUMENT, "%s: tensor '%s': expected at most %lld more bytes, found %zu", w->path,
+        return fail(error, BAD_ARGUMENT,
+                    "%s: tensor '%s': expected at most %lld more bytes, found %zu", w->path,
                     w->tensors[w->current].name, (long long)w->left, n_bytes);
     TRY(writer_add(&w->out, bytes, n_bytes, error));
     w->left -= (int64_t)n_bytes;
@@ -279,8 +294,9 @@ static Status finish(GgufWriter *w, Error *error)
     if (!w->begun) TRY(begin(w, error));
     if (w->left || w->current + 1 < w->n_tensors) {
         const int64_t i = w->left ? w->current : w->current + 1;
-        return fail(error, BAD_ARGUMENT, "%s: tensor '%s': expected %lld more bytes before the end", w->path,
-                    w->tensors[i].name, (long long)(w->left ? w->left : w->tensors[i].bytes));
+        return fail(error, BAD_ARGUMENT, "%s: tensor '%s': expected %lld more bytes before the end",
+                    w->path, w->tensors[i].name,
+                    (long long)(w->left ? w->left : w->tensors[i].bytes));
     }
     return writer_commit(&w->out, error);
 }

@@ -13,8 +13,8 @@
 enum { SMALL_JSON_MAX = 16 << 20, TOKENIZER_JSON_MAX = 128 << 20, TEMPLATE_BYTES_MAX = 1 << 20 };
 
 /* A JSON file that need not be there: *out is NULL then. */
-static Status optional(Build *b, const char *folder, const char *name, int64_t max, const char **path, json_t **out,
-                       Error *error)
+static Status optional(Build *b, const char *folder, const char *name, int64_t max,
+                       const char **path, json_t **out, Error *error)
 {
     *out = NULL;
     if (!folder_has(folder, name)) return OK;
@@ -36,7 +36,8 @@ static Status added_by_text(Build *b, const json_t *root, const char *path, Erro
     json_t *id;
     json_object_foreach((json_t *)root, text, id) {
         if (!json_is_integer(id)) {
-            status = fail(error, BAD_FILE, "%s: added token '%.60s': expected an id, found %s", path, text, json_kind(id));
+            status = fail(error, BAD_FILE, "%s: added token '%.60s': expected an id, found %s",
+                          path, text, json_kind(id));
             break;
         }
         added[i++] = (Added){ .id = json_integer_value(id), .text = text };
@@ -47,15 +48,18 @@ static Status added_by_text(Build *b, const json_t *root, const char *path, Erro
 }
 
 /* tokenizer_config.json: "added_tokens_decoder": { "32000": { "content": .., "special": .. } }. */
-static Status take_decoded(const char *key, const json_t *token, const char *path, Added *out, Error *error)
+static Status take_decoded(const char *key, const json_t *token, const char *path, Added *out,
+                           Error *error)
 {
     char *end;
     const long long id = strtoll(key, &end, 10);
     const char *text = json_string_value(json_object_get(token, "content"));
     if (!*key || *end || !text)
-        return fail(error, BAD_FILE, "%s: added_tokens_decoder: expected an id and content, found '%.60s' and %s", path, key,
-                    json_kind(json_object_get(token, "content")));
-    *out = (Added){ .id = id, .text = text, .special = json_is_true(json_object_get(token, "special")) };
+        return fail(error, BAD_FILE,
+                    "%s: added_tokens_decoder: expected an id and content, found '%.60s' and %s",
+                    path, key, json_kind(json_object_get(token, "content")));
+    *out =
+        (Added){.id = id, .text = text, .special = json_is_true(json_object_get(token, "special"))};
     return refuse_added_flags(token, text, path, error);
 }
 
@@ -107,15 +111,16 @@ static const char *token_text(const json_t *value)
     return json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
 }
 
-static Status take_special(Vocab *v, const json_t *root, const char *key, const char *path, int32_t *id, Error *error)
+static Status take_special(Vocab *v, const json_t *root, const char *key, const char *path,
+                           int32_t *id, Error *error)
 {
     const json_t *value = json_member(root, key);
     if (!value) return OK;
     const char *text = token_text(value);
     const int32_t found = text ? vocab_find(v, text) : -1;
     if (found < 0)
-        return fail(error, BAD_FILE, "%s: %s: expected a token of the vocabulary, found '%.60s'", path, key,
-                    text ? text : json_kind(value));
+        return fail(error, BAD_FILE, "%s: %s: expected a token of the vocabulary, found '%.60s'",
+                    path, key, text ? text : json_kind(value));
     *id = found;
     if (v->pieces[found].type != PIECE_UNKNOWN) v->pieces[found].type = PIECE_CONTROL;
     return OK;
@@ -154,8 +159,8 @@ static Status take_ends(Vocab *v, const json_t *root, const char *path, Error *e
         const json_t *id = json_is_array(ids) ? json_array_get(ids, i) : ids;
         const json_int_t value = json_integer_value(id);
         if (!json_is_integer(id) || value < 0 || value >= v->n_pieces)
-            return fail(error, BAD_FILE, "%s: eos_token_id: expected ids below %d, found %lld", path, v->n_pieces,
-                        (long long)value);
+            return fail(error, BAD_FILE, "%s: eos_token_id: expected ids below %d, found %lld",
+                        path, v->n_pieces, (long long)value);
         if (v->eos < 0) v->eos = (int32_t)value;
         vocab_add_end(v, value);
     }
@@ -173,7 +178,8 @@ static Status read_ends(Build *b, const char *folder, const char *name, Error *e
     int64_t bos = -1;
     if (status == OK && v->bos < 0) status = json_take_int(root, "bos_token_id", path, &bos, error);
     if (status == OK && bos >= v->n_pieces)
-        status = fail(error, BAD_FILE, "%s: bos_token_id: expected an id below %d, found %lld", path, v->n_pieces, (long long)bos);
+        status = fail(error, BAD_FILE, "%s: bos_token_id: expected an id below %d, found %lld",
+                      path, v->n_pieces, (long long)bos);
     if (status == OK && bos >= 0) v->bos = (int32_t)bos;
     json_decref(root);
     return status;
@@ -181,7 +187,8 @@ static Status read_ends(Build *b, const char *folder, const char *name, Error *e
 
 /* ---- the chat template ---- */
 
-static Status keep_template(Build *b, const char *text, size_t n_bytes, const char *from, Error *error)
+static Status keep_template(Build *b, const char *text, size_t n_bytes, const char *from,
+                            Error *error)
 {
     Catalog *c = b->catalog;
     c->chat_template = build_text(b, text, n_bytes);
@@ -191,7 +198,8 @@ static Status keep_template(Build *b, const char *text, size_t n_bytes, const ch
     return OK;
 }
 
-/* A text, or [{ "name": "default", "template": text }, ..]: the one named default, or the only one. */
+/* A text, or [{ "name": "default", "template": text }, ..]: the one named default, or the only one.
+ */
 static Status take_template(Build *b, const json_t *root, const char *path, Error *error)
 {
     const json_t *value = json_member(root, "chat_template");
@@ -204,9 +212,11 @@ static Status take_template(Build *b, const json_t *root, const char *path, Erro
         break;
     }
     if (!json_is_string(value))
-        return fail(error, BAD_FILE, "%s: chat_template: expected text or a list with one named 'default', found %s", path,
-                    json_kind(value));
-    return keep_template(b, json_string_value(value), json_string_length(value), "tokenizer_config.json", error);
+        return fail(error, BAD_FILE,
+                    "%s: chat_template: expected text or a list with one named 'default', found %s",
+                    path, json_kind(value));
+    return keep_template(b, json_string_value(value), json_string_length(value),
+                         "tokenizer_config.json", error);
 }
 
 /* A file of its own overrules the one in tokenizer_config.json. */

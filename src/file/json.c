@@ -36,7 +36,8 @@ static void mend_surrogates(char *text, size_t n)
         if (unit < 0xd800 || unit > 0xdfff) continue;
         const char *next = text + i + 5;
         const size_t left = n - i - 1 >= 4 ? n - i - 5 : 0;
-        const int low = left >= 6 && next[0] == '\\' && next[1] == 'u' ? hex4(next + 2, left - 2) : -1;
+        const int low =
+            left >= 6 && next[0] == '\\' && next[1] == 'u' ? hex4(next + 2, left - 2) : -1;
         if (unit < 0xdc00 && low >= 0xdc00 && low <= 0xdfff) i += 10;
         else memcpy(text + i + 1, "fffd", 4);
     }
@@ -47,9 +48,12 @@ Status json_text(char *text, size_t n_bytes, const char *path, json_t **out, Err
     json_error_t why;
     mend_surrogates(text, n_bytes);
     json_t *root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &why);
-    if (!root && json_error_code(&why) == json_error_out_of_memory) return fail_memory(error, path);
+    /* Where jansson has no words, it had no memory. */
+    if (!root && (!why.text[0] || json_error_code(&why) == json_error_out_of_memory))
+        return fail_memory(error, path);
     if (!root)
-        return fail(error, BAD_FILE, "%s: line %d: expected JSON, found: %s", path, why.line, why.text);
+        return fail(error, BAD_FILE, "%s: line %d: expected JSON, found: %s", path, why.line,
+                    why.text);
     if (!json_is_object(root)) {
         json_decref(root);
         return fail(error, BAD_FILE, "%s: JSON: expected an object, found an array", path);
@@ -88,12 +92,15 @@ json_t *json_member(const json_t *object, const char *key)
     return json_is_null(value) ? NULL : value;
 }
 
-static Status other_kind(const json_t *value, const char *key, const char *path, const char *expected, Error *error)
+static Status other_kind(const json_t *value, const char *key, const char *path,
+                         const char *expected, Error *error)
 {
-    return fail(error, BAD_FILE, "%s: '%s': expected %s, found %s", path, key, expected, json_kind(value));
+    return fail(error, BAD_FILE, "%s: '%s': expected %s, found %s", path, key, expected,
+                json_kind(value));
 }
 
-Status json_take_int(const json_t *object, const char *key, const char *path, int64_t *out, Error *error)
+Status json_take_int(const json_t *object, const char *key, const char *path, int64_t *out,
+                     Error *error)
 {
     const json_t *value = json_member(object, key);
     if (!value) return OK;
@@ -102,7 +109,8 @@ Status json_take_int(const json_t *object, const char *key, const char *path, in
     return OK;
 }
 
-Status json_take_text(const json_t *object, const char *key, const char *path, const char **out, Error *error)
+Status json_take_text(const json_t *object, const char *key, const char *path, const char **out,
+                      Error *error)
 {
     const json_t *value = json_member(object, key);
     if (!value) return OK;
@@ -111,7 +119,8 @@ Status json_take_text(const json_t *object, const char *key, const char *path, c
     return OK;
 }
 
-Status json_take_flag(const json_t *object, const char *key, const char *path, bool *out, Error *error)
+Status json_take_flag(const json_t *object, const char *key, const char *path, bool *out,
+                      Error *error)
 {
     const json_t *value = json_member(object, key);
     if (!value) return OK;

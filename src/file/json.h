@@ -17,8 +17,11 @@ const char *json_kind(const json_t *value);
 /* object[key] when it is there and no null, else NULL. */
 json_t *json_member(const json_t *object, const char *key);
 /* object[key] as an integer, text or flag, when it is there; BAD_FILE when it is something else. */
-Status json_take_int(const json_t *object, const char *key, const char *path, int64_t *out, Error *error);
-Status json_take_text(const json_t *object, const char *key, const char *path, const char **out, Error *error);
-Status json_take_flag(const json_t *object, const char *key, const char *path, bool *out, Error *error);
+Status json_take_int(const json_t *object, const char *key, const char *path, int64_t *out,
+                     Error *error);
+Status json_take_text(const json_t *object, const char *key, const char *path, const char **out,
+                      Error *error);
+Status json_take_flag(const json_t *object, const char *key, const char *path, bool *out,
+                      Error *error);
 
 #endif

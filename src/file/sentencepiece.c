@@ -13,12 +13,24 @@
 
 enum { MODEL_BYTES_MAX = 64 << 20 };
 
-enum {                                      /* ModelProto                                    */
-    MODEL_PIECE = 1, MODEL_TRAINER = 2, MODEL_NORMALIZER = 3,
-    PIECE_TEXT = 1, PIECE_SCORE = 2, PIECE_TYPE = 3,
-    TRAINER_MODEL_TYPE = 3, TRAINER_SPACE_SUFFIX = 24, TRAINER_UNK = 40, TRAINER_BOS = 41, TRAINER_EOS = 42,
-    NORMALIZER_CHARSMAP = 2, NORMALIZER_PREFIX = 3, NORMALIZER_EXTRA = 4, NORMALIZER_ESCAPE = 5,
-    MODEL_TYPE_UNIGRAM = 1, MODEL_TYPE_BPE = 2
+enum { /* ModelProto                                    */
+       MODEL_PIECE = 1,
+       MODEL_TRAINER = 2,
+       MODEL_NORMALIZER = 3,
+       PIECE_TEXT = 1,
+       PIECE_SCORE = 2,
+       PIECE_TYPE = 3,
+       TRAINER_MODEL_TYPE = 3,
+       TRAINER_SPACE_SUFFIX = 24,
+       TRAINER_UNK = 40,
+       TRAINER_BOS = 41,
+       TRAINER_EOS = 42,
+       NORMALIZER_CHARSMAP = 2,
+       NORMALIZER_PREFIX = 3,
+       NORMALIZER_EXTRA = 4,
+       NORMALIZER_ESCAPE = 5,
+       MODEL_TYPE_UNIGRAM = 1,
+       MODEL_TYPE_BPE = 2
 };
 
 typedef enum Wire { WIRE_VARINT, WIRE_64, WIRE_BYTES, WIRE_GROUP, WIRE_GROUP_END, WIRE_32 } Wire;
@@ -84,8 +96,9 @@ typedef struct Reader {
 
 static Status damaged(const Reader *r, const Cursor *c, const char *where, Error *error)
 {
-    return fail(error, BAD_FILE, "%s: byte %lld: expected a SentencePiece %s, found something else or the end", r->path,
-                (long long)(c->at - r->begin), where);
+    return fail(error, BAD_FILE,
+                "%s: byte %lld: expected a SentencePiece %s, found something else or the end",
+                r->path, (long long)(c->at - r->begin), where);
 }
 
 static Status read_piece(Reader *r, const Field *from, Error *error)
@@ -110,10 +123,11 @@ static Status read_piece(Reader *r, const Field *from, Error *error)
     }
     if (c.bad) return damaged(r, &c, "piece", error);
     if (piece.n_bytes == 0 || memchr(text, 0, piece.n_bytes) || !utf8_valid(text, piece.n_bytes))
-        return fail(error, BAD_FILE, "%s: token %d: expected text in UTF-8, found %s", r->path, v->n_pieces,
-                    piece.n_bytes ? "other bytes" : "none");
+        return fail(error, BAD_FILE, "%s: token %d: expected text in UTF-8, found %s", r->path,
+                    v->n_pieces, piece.n_bytes ? "other bytes" : "none");
     if (v->n_pieces >= VOCAB_PIECES_MAX)
-        return fail(error, BAD_FILE, "%s: vocabulary: expected at most %d tokens, found more", r->path, VOCAB_PIECES_MAX);
+        return fail(error, BAD_FILE, "%s: vocabulary: expected at most %d tokens, found more",
+                    r->path, VOCAB_PIECES_MAX);
     Piece *pieces = build_grow(&catalog->arena, v->pieces, v->n_pieces, sizeof *pieces);
     if (pieces) v->pieces = pieces;
     piece.text = build_text(r->build, text, piece.n_bytes);
@@ -155,7 +169,8 @@ static Status read_normalizer(Reader *r, const Field *from, Error *error)
     Field f;
     while (next_field(&c, &f)) {
         if (f.number == NORMALIZER_CHARSMAP && f.wire == WIRE_BYTES) {
-            v->charsmap = f.n_bytes ? arena_text(&r->build->catalog->arena, f.bytes, f.n_bytes) : NULL;
+            v->charsmap =
+                f.n_bytes ? arena_text(&r->build->catalog->arena, f.bytes, f.n_bytes) : NULL;
             v->charsmap_bytes = f.n_bytes;
             if (f.n_bytes && !v->charsmap) return fail_memory(error, "the charsmap");
         }
@@ -184,7 +199,8 @@ static Status read_model(Reader *r, Cursor c, Error *error)
                     r->model_type < ARRAY_LEN(types) ? types[r->model_type] : "an unknown one");
     }
     if (r->space_suffix)
-        return fail(error, UNSUPPORTED, "%s: treat_whitespace_as_suffix: expected false, found true", r->path);
+        return fail(error, UNSUPPORTED,
+                    "%s: treat_whitespace_as_suffix: expected false, found true", r->path);
     return OK;
 }
 
@@ -194,10 +210,16 @@ Status sentencepiece_read(Build *b, const char *path, Error *error)
     size_t n_bytes;
     TRY(file_slurp(path, MODEL_BYTES_MAX, &text, &n_bytes, error));
     /* The proto's own defaults, for fields that a file leaves out. */
-    b->catalog->vocab = (Vocab){ .kind = VOCAB_SPM, .unknown = 0, .bos = 1, .eos = 2, .add_bos = true,
-                                 .add_space_prefix = true, .remove_extra_whitespaces = true,
-                                 .escape_whitespaces = true };
-    Reader reader = { .build = b, .path = path, .begin = (const uint8_t *)text, .model_type = MODEL_TYPE_UNIGRAM };
+    b->catalog->vocab = (Vocab){.kind = VOCAB_SPM,
+                                .unknown = 0,
+                                .bos = 1,
+                                .eos = 2,
+                                .add_bos = true,
+                                .add_space_prefix = true,
+                                .remove_extra_whitespaces = true,
+                                .escape_whitespaces = true};
+    Reader reader = {
+        .build = b, .path = path, .begin = (const uint8_t *)text, .model_type = MODEL_TYPE_UNIGRAM};
     const Status status = read_model(&reader, cursor_over(text, n_bytes), error);
     free(text);
     return status;

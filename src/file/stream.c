@@ -30,15 +30,18 @@ Status stream_fail(const Stream *s, Status code, Error *error, const char *forma
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     if (!s->name)
-        return fail(error, code, "%s: %s %lld: %s", s->file->path, s->thing, (long long)s->index, what);
+        return fail(error, code, "%s: %s %lld: %s", s->file->path, s->thing, (long long)s->index,
+                    what);
     if (!*s->name) return fail(error, code, "%s: %s: %s", s->file->path, s->thing, what);
     return fail(error, code, "%s: %s '%.100s': %s", s->file->path, s->thing, s->name, what);
 }
 
 static Status too_short(const Stream *s, uint64_t want, Error *error)
 {
-    const char *why = s->end < s->file->n_bytes ? "as far as a header may reach" : "the end of the file";
-    return stream_fail(s, BAD_FILE, error, "expected %llu bytes at byte %lld, found %s at byte %lld",
+    const char *why =
+        s->end < s->file->n_bytes ? "as far as a header may reach" : "the end of the file";
+    return stream_fail(s, BAD_FILE, error,
+                       "expected %llu bytes at byte %lld, found %s at byte %lld",
                        (unsigned long long)want, (long long)s->at, why, (long long)s->end);
 }
 
@@ -99,6 +102,7 @@ Status stream_fits(const Stream *s, uint64_t n, uint64_t each_bytes, Error *erro
 {
     const uint64_t left = (uint64_t)(s->end - s->at);
     if (n <= left / each_bytes) return OK;
-    return stream_fail(s, BAD_FILE, error, "expected room for %llu items of %llu bytes or more, found %llu bytes",
-                       (unsigned long long)n, (unsigned long long)each_bytes, (unsigned long long)left);
+    return stream_fail(
+        s, BAD_FILE, error, "expected room for %llu items of %llu bytes or more, found %llu bytes",
+        (unsigned long long)n, (unsigned long long)each_bytes, (unsigned long long)left);
 }

@@ -22,10 +22,11 @@ typedef struct Reader {
 
 /* ---- vocabulary ---- */
 
-static Status bad_vocab(const Reader *r, const char *text, const char *expected, const json_t *found, Error *error)
+static Status bad_vocab(const Reader *r, const char *text, const char *expected,
+                        const json_t *found, Error *error)
 {
-    return fail(error, BAD_FILE, "%s: vocab: token '%.60s': expected %s, found %s", r->path, text, expected,
-                json_is_integer(found) ? "another" : json_kind(found));
+    return fail(error, BAD_FILE, "%s: vocab: token '%.60s': expected %s, found %s", r->path, text,
+                expected, json_is_integer(found) ? "another" : json_kind(found));
 }
 
 static Status read_pieces(Reader *r, Error *error)
@@ -39,16 +40,19 @@ static Status read_pieces(Reader *r, Error *error)
         const json_int_t value = json_integer_value(id);
         if (!json_is_integer(id) || value < 0 || value >= VOCAB_PIECES_MAX)
             return bad_vocab(r, text, "an id below 4194304", id, error);
-        if (strlen(text) > VOCAB_PIECE_BYTES_MAX) return bad_vocab(r, text, "at most 65536 bytes", id, error);
+        if (strlen(text) > VOCAB_PIECE_BYTES_MAX)
+            return bad_vocab(r, text, "at most 65536 bytes", id, error);
         if (value > id_max) id_max = value;
     }
-    if (n_words == 0) return fail(error, BAD_FILE, "%s: vocab: expected tokens, found none", r->path);
+    if (n_words == 0)
+        return fail(error, BAD_FILE, "%s: vocab: expected tokens, found none", r->path);
     TRY(vocab_pad(r->build, id_max + 1, r->path, error));       /* what stays UNUSED is a hole */
     json_object_foreach((json_t *)r->vocab, text, id) {
         Piece *p = &v->pieces[json_integer_value(id)];
         if (p->type != PIECE_UNUSED) return bad_vocab(r, text, "an id of its own", id, error);
-        *p = (Piece){ .text = build_text(r->build, text, strlen(text)), .n_bytes = (uint32_t)strlen(text),
-                      .type = PIECE_NORMAL };
+        *p = (Piece){.text = build_text(r->build, text, strlen(text)),
+                     .n_bytes = (uint32_t)strlen(text),
+                     .type = PIECE_NORMAL};
         if (!p->text) return fail_memory(error, "the vocabulary");
     }
     return OK;
@@ -67,12 +71,16 @@ static Status take_merge(Reader *r, size_t rank, Merge *merge, Error *error)
             *merge = (Merge){ .left = text, .n_left = (uint32_t)(space - text),
                               .right = space + 1, .n_right = (uint32_t)strlen(space + 1) };
     } else if (json_array_size(entry) == 2 && json_is_string(left) && json_is_string(right)) {
-        *merge = (Merge){ .left = json_string_value(left), .n_left = (uint32_t)json_string_length(left),
-                          .right = json_string_value(right), .n_right = (uint32_t)json_string_length(right) };
+        *merge = (Merge){.left = json_string_value(left),
+                         .n_left = (uint32_t)json_string_length(left),
+                         .right = json_string_value(right),
+                         .n_right = (uint32_t)json_string_length(right)};
     }
-    if (merge->n_left && merge->n_right && merge->n_left + (uint64_t)merge->n_right <= VOCAB_PIECE_BYTES_MAX) return OK;
-    return fail(error, BAD_FILE, "%s: merges: merge %zu: expected two pieces, found %s", r->path, rank,
-                json_is_string(entry) ? json_string_value(entry) : json_kind(entry));
+    if (merge->n_left && merge->n_right &&
+        merge->n_left + (uint64_t)merge->n_right <= VOCAB_PIECE_BYTES_MAX)
+        return OK;
+    return fail(error, BAD_FILE, "%s: merges: merge %zu: expected two pieces, found %s", r->path,
+                rank, json_is_string(entry) ? json_string_value(entry) : json_kind(entry));
 }
 
 static Status keep_merges(Reader *r, Error *error)
@@ -110,8 +118,10 @@ static Status rank_pieces(Reader *r, bool *ranked, Error *error)
         whole[m.n_left + m.n_right] = 0;
         const json_t *id = json_object_get(r->vocab, whole);
         if (!id) {
-            status = fail(error, BAD_FILE, "%s: merges: merge %zu: expected its result in the vocab, found no '%.60s'", r->path,
-                          i, whole);
+            status =
+                fail(error, BAD_FILE,
+                     "%s: merges: merge %zu: expected its result in the vocab, found no '%.60s'",
+                     r->path, i, whole);
         } else if (!ranked[json_integer_value(id)]) {
             ranked[json_integer_value(id)] = true;
             v->pieces[json_integer_value(id)].score = -(float)(i + 1);     /* exact below 2^24 */
@@ -151,17 +161,21 @@ Status refuse_added_flags(const json_t *token, const char *text, const char *pat
     static const char *const flags[] = { "single_word", "lstrip", "rstrip" };
     for (int i = 0; i < ARRAY_LEN(flags); i++) {
         if (!json_is_true(json_object_get(token, flags[i]))) continue;
-        return fail(error, UNSUPPORTED, "%s: added token '%.60s': expected \"%s\": false, found true", path, text, flags[i]);
+        return fail(error, UNSUPPORTED,
+                    "%s: added token '%.60s': expected \"%s\": false, found true", path, text,
+                    flags[i]);
     }
     return OK;
 }
 
-static Status take_added(const json_t *token, size_t index, const char *path, Added *out, Error *error)
+static Status take_added(const json_t *token, size_t index, const char *path, Added *out,
+                         Error *error)
 {
     const json_t *id = json_object_get(token, "id"), *text = json_object_get(token, "content");
     if (!json_is_integer(id) || !json_is_string(text))
-        return fail(error, BAD_FILE, "%s: added_tokens: token %zu: expected an id and content, found %s and %s", path, index,
-                    json_kind(id), json_kind(text));
+        return fail(error, BAD_FILE,
+                    "%s: added_tokens: token %zu: expected an id and content, found %s and %s",
+                    path, index, json_kind(id), json_kind(text));
     *out = (Added){ .id = json_integer_value(id), .text = json_string_value(text),
                     .special = json_is_true(json_object_get(token, "special")) };
     return refuse_added_flags(token, out->text, path, error);
@@ -172,12 +186,14 @@ Status tokenizer_json_added(Build *b, const json_t *root, const char *path, Erro
     const json_t *list = json_member(root, "added_tokens");
     const size_t n = json_array_size(list);
     if (list && !json_is_array(list))
-        return fail(error, BAD_FILE, "%s: added_tokens: expected an array, found %s", path, json_kind(list));
+        return fail(error, BAD_FILE, "%s: added_tokens: expected an array, found %s", path,
+                    json_kind(list));
     if (n == 0) return OK;
     Added *added = calloc(n, sizeof *added);
     if (!added) return fail_memory(error, "the added tokens");
     Status status = OK;
-    for (size_t i = 0; i < n && status == OK; i++) status = take_added(json_array_get(list, i), i, path, &added[i], error);
+    for (size_t i = 0; i < n && status == OK; i++)
+        status = take_added(json_array_get(list, i), i, path, &added[i], error);
     if (status == OK) status = vocab_add_tokens(b, added, (int64_t)n, path, error);
     free(added);
     return status;
@@ -198,25 +214,30 @@ static Status check_model(Reader *r, Error *error)
 {
     r->model = json_object_get(r->root, "model");
     if (!json_is_object(r->model))
-        return fail(error, BAD_FILE, "%s: model: expected an object, found %s", r->path, json_kind(r->model));
+        return fail(error, BAD_FILE, "%s: model: expected an object, found %s", r->path,
+                    json_kind(r->model));
     const char *type = "BPE";               /* files of before 2021 leave it out              */
     TRY(json_take_text(r->model, "type", r->path, &type, error));
     if (strcmp(type, "BPE") != 0)
-        return fail(error, UNSUPPORTED, "%s: model: expected type BPE, found '%.60s'", r->path, type);
+        return fail(error, UNSUPPORTED, "%s: model: expected type BPE, found '%.60s'", r->path,
+                    type);
     TRY(refuse_text(r, "continuing_subword_prefix", error));
     TRY(refuse_text(r, "end_of_word_suffix", error));
     const json_t *dropout = json_member(r->model, "dropout");
     if (dropout && json_number_value(dropout) != 0)
-        return fail(error, UNSUPPORTED, "%s: model: expected no dropout, found %g", r->path, json_number_value(dropout));
+        return fail(error, UNSUPPORTED, "%s: model: expected no dropout, found %g", r->path,
+                    json_number_value(dropout));
     r->vocab = json_object_get(r->model, "vocab");
     r->merges = json_object_get(r->model, "merges");
     if (!json_is_object(r->vocab))
-        return fail(error, BAD_FILE, "%s: vocab: expected an object, found %s", r->path, json_kind(r->vocab));
+        return fail(error, BAD_FILE, "%s: vocab: expected an object, found %s", r->path,
+                    json_kind(r->vocab));
     if (!json_is_array(r->merges))
-        return fail(error, BAD_FILE, "%s: merges: expected an array, found %s", r->path, json_kind(r->merges));
+        return fail(error, BAD_FILE, "%s: merges: expected an array, found %s", r->path,
+                    json_kind(r->merges));
     if (json_array_size(r->merges) <= VOCAB_MERGES_MAX) return OK;
-    return fail(error, BAD_FILE, "%s: merges: expected at most %d, found %zu", r->path, VOCAB_MERGES_MAX,
-                json_array_size(r->merges));
+    return fail(error, BAD_FILE, "%s: merges: expected at most %d, found %zu", r->path,
+                VOCAB_MERGES_MAX, json_array_size(r->merges));
 }
 
 static Status read_unknown(Reader *r, Error *error)
@@ -226,7 +247,9 @@ static Status read_unknown(Reader *r, Error *error)
     TRY(json_take_text(r->model, "unk_token", r->path, &text, error));
     if (!text) return OK;
     const json_t *id = json_object_get(r->vocab, text);
-    if (!id) return fail(error, BAD_FILE, "%s: unk_token: expected a token of the vocab, found '%.60s'", r->path, text);
+    if (!id)
+        return fail(error, BAD_FILE, "%s: unk_token: expected a token of the vocab, found '%.60s'",
+                    r->path, text);
     v->unknown = (int32_t)json_integer_value(id);
     v->pieces[v->unknown].type = PIECE_UNKNOWN;
     return OK;
@@ -241,7 +264,8 @@ static Status read_root(Reader *r, Error *error)
     TRY(json_take_flag(r->model, "ignore_merges", r->path, &v->ignore_merges, error));
     const bool byte_level = steps_are_byte_level(r->root);
     if (!byte_level && !byte_fallback)
-        return fail(error, UNSUPPORTED, "%s: model: expected ByteLevel steps or byte_fallback, found neither", r->path);
+        return fail(error, UNSUPPORTED,
+                    "%s: model: expected ByteLevel steps or byte_fallback, found neither", r->path);
     v->kind = byte_level ? VOCAB_BPE : VOCAB_SPM;
     v->add_space_prefix = false;
     v->escape_whitespaces = !byte_level;

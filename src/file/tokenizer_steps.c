@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * file/tokenizer_steps.c - see tokenizer_steps.h.
  *
- * The library that writes these files lets any steps follow each other.  We know the few chains that
- * models use, and refuse others by name (D5): text would be cut in another way than in training. */
+ * The library that writes these files lets any steps follow each other.  We know the few chains
+ * that models use, and refuse others by name (D5): text would be cut in another way than in
+ * training. */
 #include "file/tokenizer_steps.h"
 
 #include <string.h>
@@ -14,7 +15,12 @@ enum { STEPS_MAX = 16 };
 /* A step, or the steps of a Sequence, as one list. */
 typedef struct Chain { const json_t *steps[STEPS_MAX]; int n; } Chain;
 
-typedef struct StepsReader { Build *build; const json_t *root; const char *path; Vocab *vocab; } StepsReader;
+typedef struct StepsReader {
+    Build *build;
+    const json_t *root;
+    const char *path;
+    Vocab *vocab;
+} StepsReader;
 
 static const char *type_of(const json_t *step)
 {
@@ -29,25 +35,30 @@ static bool is(const json_t *step, const char *type)
 
 static Status unsupported(const StepsReader *r, const char *part, const json_t *step, Error *error)
 {
-    return fail(error, UNSUPPORTED, "%s: %s: expected a step we have, found '%.60s'", r->path, part, type_of(step));
+    return fail(error, UNSUPPORTED, "%s: %s: expected a step we have, found '%.60s'", r->path, part,
+                type_of(step));
 }
 
 /* Sequences in sequences do not occur, so one level is unrolled. */
-static Status unroll(const StepsReader *r, const char *part, const char *list_key, Chain *chain, Error *error)
+static Status unroll(const StepsReader *r, const char *part, const char *list_key, Chain *chain,
+                     Error *error)
 {
     const json_t *step = json_member(r->root, part);
     chain->n = 0;
     if (!step) return OK;
-    if (!json_is_object(step)) return fail(error, BAD_FILE, "%s: %s: expected an object, found %s", r->path, part, json_kind(step));
+    if (!json_is_object(step))
+        return fail(error, BAD_FILE, "%s: %s: expected an object, found %s", r->path, part,
+                    json_kind(step));
     if (!is(step, "Sequence")) {
         chain->steps[chain->n++] = step;
         return OK;
     }
     const json_t *list = json_object_get(step, list_key);
     if (!json_is_array(list) || json_array_size(list) > STEPS_MAX)
-        return fail(error, BAD_FILE, "%s: %s: expected a list of at most %d steps, found %s of %zu", r->path, part, STEPS_MAX,
-                    json_kind(list), json_array_size(list));
-    for (size_t i = 0; i < json_array_size(list); i++) chain->steps[chain->n++] = json_array_get(list, i);
+        return fail(error, BAD_FILE, "%s: %s: expected a list of at most %d steps, found %s of %zu",
+                    r->path, part, STEPS_MAX, json_kind(list), json_array_size(list));
+    for (size_t i = 0; i < json_array_size(list); i++)
+        chain->steps[chain->n++] = json_array_get(list, i);
     return OK;
 }
 
@@ -114,7 +125,8 @@ static Status read_split(StepsReader *r, const json_t *step, Error *error)
     const bool invert = json_is_true(json_object_get(step, "invert"));
     const bool isolated = behavior && strcmp(behavior, "Isolated") == 0 && !invert;
     const bool kept = behavior && strcmp(behavior, "Removed") == 0 && invert;
-    if (!*regex || r->vocab->pre_pattern || !(isolated || kept)) return unsupported(r, "pre_tokenizer", step, error);
+    if (!*regex || r->vocab->pre_pattern || !(isolated || kept))
+        return unsupported(r, "pre_tokenizer", step, error);
     r->vocab->pre_pattern = build_text(r->build, regex, strlen(regex));
     return r->vocab->pre_pattern ? OK : fail_memory(error, "the pre-tokeniser");
 }
@@ -125,9 +137,11 @@ static Status read_byte_level(StepsReader *r, const json_t *step, Error *error)
     TRY(json_take_flag(step, "add_prefix_space", r->path, &prefix, error));
     TRY(json_take_flag(step, "use_regex", r->path, &regex, error));
     if (prefix)
-        return fail(error, UNSUPPORTED, "%s: pre_tokenizer: expected add_prefix_space false, found true", r->path);
+        return fail(error, UNSUPPORTED,
+                    "%s: pre_tokenizer: expected add_prefix_space false, found true", r->path);
     if (regex && r->vocab->pre_pattern)
-        return fail(error, UNSUPPORTED, "%s: pre_tokenizer: expected one pattern, found Split and use_regex", r->path);
+        return fail(error, UNSUPPORTED,
+                    "%s: pre_tokenizer: expected one pattern, found Split and use_regex", r->path);
     if (regex) r->vocab->pre = "gpt-2";
     return OK;
 }
@@ -142,9 +156,12 @@ static Status read_metaspace(StepsReader *r, const json_t *step, Error *error)
     TRY(json_take_flag(step, "add_prefix_space", r->path, &prefix, error));
     TRY(json_take_flag(step, "split", r->path, &split, error));
     if (strcmp(replacement, LOWER_ONE_EIGHTH_BLOCK) != 0)
-        return fail(error, UNSUPPORTED, "%s: pre_tokenizer: expected Metaspace with U+2581, found '%.20s'", r->path, replacement);
+        return fail(error, UNSUPPORTED,
+                    "%s: pre_tokenizer: expected Metaspace with U+2581, found '%.20s'", r->path,
+                    replacement);
     if (split && json_object_get(step, "split"))
-        return fail(error, UNSUPPORTED, "%s: pre_tokenizer: expected Metaspace with split false, found true", r->path);
+        return fail(error, UNSUPPORTED,
+                    "%s: pre_tokenizer: expected Metaspace with split false, found true", r->path);
     if (prefix && strcmp(scheme, "never") != 0) r->vocab->add_space_prefix = true;
     return OK;
 }
@@ -168,10 +185,12 @@ static Status read_pre_tokenizer(StepsReader *r, Error *error)
 
 static Status special_token(StepsReader *r, const json_t *part, int32_t *id, Error *error)
 {
-    const char *text = json_string_value(json_object_get(json_object_get(part, "SpecialToken"), "id"));
+    const char *text =
+        json_string_value(json_object_get(json_object_get(part, "SpecialToken"), "id"));
     *id = text ? vocab_find(r->vocab, text) : -1;
     if (*id >= 0) return OK;
-    return fail(error, BAD_FILE, "%s: post_processor: expected a token of the vocabulary, found '%.60s'", r->path,
+    return fail(error, BAD_FILE,
+                "%s: post_processor: expected a token of the vocabulary, found '%.60s'", r->path,
                 text ? text : json_kind(part));
 }
 
@@ -190,8 +209,10 @@ static Status read_template(StepsReader *r, const json_t *step, Error *error)
         }
         TRY(special_token(r, part, &id, error));
         if (text_seen ? v->add_eos : v->add_bos)
-            return fail(error, UNSUPPORTED, "%s: post_processor: expected one token before and one after the text, found more",
-                        r->path);
+            return fail(
+                error, UNSUPPORTED,
+                "%s: post_processor: expected one token before and one after the text, found more",
+                r->path);
         *(text_seen ? &v->add_eos : &v->add_bos) = true;
         *(text_seen ? &v->eos : &v->bos) = id;
     }

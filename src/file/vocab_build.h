@@ -32,15 +32,18 @@ typedef struct Added {
 } Added;
 
 /* Puts them in their places; the vocabulary grows as far as the largest id. */
-Status vocab_add_tokens(Build *build, const Added *added, int64_t n, const char *path, Error *error);
+Status vocab_add_tokens(Build *build, const Added *added, int64_t n, const char *path,
+                        Error *error);
 /* The id of the piece with this text, or -1.  Looks at every piece: for a few questions only. */
 int32_t vocab_find(const Vocab *vocab, const char *text);
 
 /* The list "added_tokens" of a tokenizer.json. */
 struct json_t;
-Status tokenizer_json_added(Build *build, const struct json_t *root, const char *path, Error *error);
+Status tokenizer_json_added(Build *build, const struct json_t *root, const char *path,
+                            Error *error);
 /* Some flags of an added token would change how text is cut, and we have no such thing (D5). */
-Status refuse_added_flags(const struct json_t *token, const char *text, const char *path, Error *error);
+Status refuse_added_flags(const struct json_t *token, const char *text, const char *path,
+                          Error *error);
 /* tokenizer_config.json, special_tokens_map.json, added_tokens.json, generation_config.json and the
  * chat template of a folder, after its vocabulary (if any) was read. */
 Status hf_tokenizer_config(Build *build, const char *folder, Error *error);

@@ -3,8 +3,14 @@
 #include "made_folder.h"
 
 static const char *const roles[] = {
-    "config.json", "params.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "model.safetensors.index.json", "tokenizer.json",
+    "config.json",
+    "params.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "model.safetensors.index.json",
+    "tokenizer.json",
 };
 
 static const char tokenizer[] =

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tests/fuzz/made_folder.h - bytes in memory as a file with a path, for parsers that open paths.
  *
- * The bytes lie in a memfd; folders hold links to it beside fixed small files, so that an input costs no
- * disk.  Everything is made once, and removed when the program ends in peace. */
+ * The bytes lie in a memfd; folders hold links to it beside fixed small files, so that an input
+ * costs no disk.  Everything is made once, and removed when the program ends in peace. */
 #ifndef TESTS_FUZZ_MADE_FOLDER_H
 #define TESTS_FUZZ_MADE_FOLDER_H
 
@@ -26,7 +26,8 @@ static inline const char *made_memory(const uint8_t *data, size_t n_bytes)
         fd = memfd_create("fuzz", MFD_CLOEXEC);
         snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     }
-    if (fd < 0 || ftruncate(fd, 0) || (n_bytes && pwrite(fd, data, n_bytes, 0) != (ssize_t)n_bytes)) abort();
+    if (fd < 0 || ftruncate(fd, 0) || (n_bytes && pwrite(fd, data, n_bytes, 0) != (ssize_t)n_bytes))
+        abort();
     return path;
 }
 
@@ -86,7 +87,9 @@ static inline void open_and_believe(const char *path)
         char edge;
         sum += strlen(c.tensors[i].name);
         if (catalog_tensor(&c, c.tensors[i].name) != &c.tensors[i]) abort();
-        if (i < 16 && catalog_read(&c, &c.tensors[i], c.tensors[i].bytes - 1, &edge, 1, &error) != OK) abort();
+        if (i < 16 &&
+            catalog_read(&c, &c.tensors[i], c.tensors[i].bytes - 1, &edge, 1, &error) != OK)
+            abort();
     }
     for (int64_t i = 0; i < c.n_settings; i++) {
         const Setting *s = &c.settings[i];
@@ -94,10 +97,13 @@ static inline void open_and_believe(const char *path)
         if (s->kind == SETTING_ARRAY && s->array.numbers)
             for (int64_t k = 0; k < s->array.n; k++) sum += s->array.numbers[k] > 0;
     }
-    for (int32_t id = 0; id < c.vocab.n_pieces; id++) sum += (uint8_t)c.vocab.pieces[id].text[c.vocab.pieces[id].n_bytes];
+    for (int32_t id = 0; id < c.vocab.n_pieces; id++)
+        sum += (uint8_t)c.vocab.pieces[id].text[c.vocab.pieces[id].n_bytes];
     for (int32_t i = 0; i < c.vocab.n_merges; i++)
-        sum += (uint8_t)c.vocab.merges[i].left[0] + (uint8_t)c.vocab.merges[i].right[c.vocab.merges[i].n_right - 1];
-    for (size_t i = 0; i < c.vocab.charsmap_bytes; i++) sum += ((const uint8_t *)c.vocab.charsmap)[i];
+        sum += (uint8_t)c.vocab.merges[i].left[0] +
+               (uint8_t)c.vocab.merges[i].right[c.vocab.merges[i].n_right - 1];
+    for (size_t i = 0; i < c.vocab.charsmap_bytes; i++)
+        sum += ((const uint8_t *)c.vocab.charsmap)[i];
     for (int i = 0; i < c.vocab.n_ends; i++)
         if (c.vocab.ends[i] < 0 || c.vocab.ends[i] >= c.vocab.n_pieces) abort();
     believed = sum;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/file/made.h - files made byte by byte, right and wrong ones, and what opening them says. */
+ * tests/unit/file/made.h - files made byte by byte, right and wrong ones, and what opening them
+ * says. */
 #ifndef TESTS_UNIT_FILE_MADE_H
 #define TESTS_UNIT_FILE_MADE_H
 
@@ -74,7 +75,8 @@ static inline void put_array(Buffer *b, const char *key, uint32_t type, uint64_t
 }
 
 /* Two dimensions, innermost first as in the file. */
-static inline void put_tensor(Buffer *b, const char *name, uint64_t ne0, uint64_t ne1, uint32_t type, uint64_t offset)
+static inline void put_tensor(Buffer *b, const char *name, uint64_t ne0, uint64_t ne1,
+                              uint32_t type, uint64_t offset)
 {
     put_text(b, name);
     put_u32(b, 2);
@@ -123,6 +125,22 @@ static inline const char *made_text(const char *name, const char *text)
     return made_bytes(name, text, strlen(text));
 }
 
+/* JSON in C is easier to read with ' for ". */
+static inline void made_quotes(char *json)
+{
+    while ((json = strchr(json, '\''))) *json = '"';
+}
+
+static inline const char *made_json(const char *name, const char *json)
+{
+    char *copy = strdup(json);
+    if (!copy) abort();
+    made_quotes(copy);
+    const char *path = made_text(name, copy);
+    free(copy);
+    return path;
+}
+
 static inline void made_folder(const char *name)
 {
     if (mkdir(made_path(name), 0777)) abort();
@@ -132,19 +150,21 @@ static inline void made_folder(const char *name)
 
 /* Opening must fail with this status and a sentence that has the file's name, all of the words
  * ("a|b|c"), and no second line. */
-static inline void expect_refused(const char *path, Status want, const char *name, const char *words)
+static inline void expect_refused(const char *path, Status want, const char *name,
+                                  const char *words)
 {
     Catalog catalog;
     Error error = { 0 };
     const Status got = catalog_open(path, &catalog, &error);
     if (got == OK) catalog_close(&catalog);
-    bool good = got == want && error.code == want && strstr(error.text, name) && !strchr(error.text, '\n');
+    bool good =
+        got == want && error.code == want && strstr(error.text, name) && !strchr(error.text, '\n');
     char copy[256], *rest = copy;
     snprintf(copy, sizeof copy, "%s", words);
     for (char *word; (word = strsep(&rest, "|"));) good = good && strstr(error.text, word);
     if (!good)
-        print_error("%s: want %d with '%s' and '%s', got %d: %s\n", path, (int)want, name, words, (int)got,
-                    got == OK ? "opened" : error.text);
+        print_error("%s: want %d with '%s' and '%s', got %d: %s\n", path, (int)want, name, words,
+                    (int)got, got == OK ? "opened" : error.text);
     assert_true(good);
 }
 

@@ -119,7 +119,8 @@ static void alignment_huge(Buffer *b) { alignment_of(b, U32, 1u << 31); }
 static void alignment_text(Buffer *b) { alignment_of(b, TEXT, 0); }
 static void alignment_float(Buffer *b) { alignment_of(b, F_32, 0x42000000); }
 
-static void one_tensor(Buffer *b, const char *name, uint64_t ne0, uint64_t ne1, uint32_t type, uint64_t offset, size_t data)
+static void one_tensor(Buffer *b, const char *name, uint64_t ne0, uint64_t ne1, uint32_t type,
+                       uint64_t offset, size_t data)
 {
     put_head(b, 3, 1, 0);
     put_tensor(b, name, ne0, ne1, type, offset);
@@ -127,8 +128,14 @@ static void one_tensor(Buffer *b, const char *name, uint64_t ne0, uint64_t ne1, 
 }
 
 static void dims_0(Buffer *b) { one_tensor(b, "t", 0, 4, 0, 0, 64); }
-static void dims_wrap(Buffer *b) { one_tensor(b, "t", (uint64_t)1 << 32, (uint64_t)1 << 32, 0, 0, 64); }
-static void dims_wrap_bytes(Buffer *b) { one_tensor(b, "t", (uint64_t)1 << 31, (uint64_t)1 << 31, 0, 0, 64); }
+static void dims_wrap(Buffer *b)
+{
+    one_tensor(b, "t", (uint64_t)1 << 32, (uint64_t)1 << 32, 0, 0, 64);
+}
+static void dims_wrap_bytes(Buffer *b)
+{
+    one_tensor(b, "t", (uint64_t)1 << 31, (uint64_t)1 << 31, 0, 0, 64);
+}
 static void dims_negative(Buffer *b) { one_tensor(b, "t", UINT64_MAX, 1, 0, 0, 64); }
 static void type_unknown(Buffer *b) { one_tensor(b, "t", 4, 4, 999, 0, 64); }
 static void type_foreign(Buffer *b) { one_tensor(b, "t", 256, 4, 16, 0, 640); }     /* IQ2_XXS */
@@ -332,68 +339,75 @@ static void template_as_u32(Buffer *b)
     put_u32(b, 1);
 }
 
-static const struct { const char *name; void (*make)(Buffer *b); Status status; const char *words; } hostile[] = {
-    { "version-1", version_1, UNSUPPORTED, "header|expected GGUF version 2 or 3|found version 1" },
-    { "version-4", version_4, UNSUPPORTED, "found version 4" },
-    { "big-endian", big_endian, UNSUPPORTED, "big-endian" },
-    { "count-of-tensors", count_of_tensors, BAD_FILE, "header|18446744073709551615" },
-    { "count-of-keys", count_of_keys, BAD_FILE, "header|18446744073709551614" },
-    { "keys-beyond-file", keys_beyond_file, BAD_FILE, "header|1000|found" },
-    { "tensors-beyond-file", tensors_beyond_file, BAD_FILE, "header|1000|found" },
-    { "key-length-wraps", key_length_wraps, BAD_FILE, "key 0|18446744073709551615" },
-    { "key-empty", key_empty, BAD_FILE, "key 0|empty" },
-    { "key-not-utf8", key_not_utf8, BAD_FILE, "key 0|UTF-8" },
-    { "key-with-zero", key_with_zero, BAD_FILE, "key 0|zero byte" },
-    { "key-twice", key_twice, BAD_FILE, "key 'some.key'|second" },
-    { "value-type-unknown", value_type_unknown, BAD_FILE, "key 'some.key'|found 13" },
-    { "bool-of-2", bool_of_2, BAD_FILE, "key 'some.key'|found 2" },
-    { "text-too-long", text_too_long, BAD_FILE, "key 'some.key'|9223372036854775808" },
-    { "array-type-unknown", array_type_unknown, BAD_FILE, "key 'some.key'|found type 77" },
-    { "array-length-wraps", array_length_wraps, BAD_FILE, "key 'some.key'|2305843009213693953" },
-    { "array-too-deep", array_too_deep, BAD_FILE, "key 'some.key'|4 deep" },
-    { "alignment-0", alignment_0, BAD_FILE, "general.alignment|found 0" },
-    { "alignment-24", alignment_24, BAD_FILE, "general.alignment|power of two|found 24" },
-    { "alignment-huge", alignment_huge, BAD_FILE, "general.alignment" },
-    { "alignment-text", alignment_text, BAD_FILE, "general.alignment|found string" },
-    { "alignment-float", alignment_float, BAD_FILE, "general.alignment|expected a u32|found f32" },
-    { "dims-0", dims_0, BAD_FILE, "tensor 't'|found 0" },
-    { "dims-5", dims_5, BAD_FILE, "tensor 't'|1 to 4|found 5" },
-    { "dims-none", dims_none, BAD_FILE, "tensor 't'|1 to 4|found 0" },
-    { "dims-wrap", dims_wrap, BAD_FILE, "tensor 't'|63 bits" },
-    { "dims-wrap-bytes", dims_wrap_bytes, BAD_FILE, "tensor 't'|63 bits" },
-    { "dims-negative", dims_negative, BAD_FILE, "tensor 't'|18446744073709551615" },
-    { "type-unknown", type_unknown, BAD_FILE, "tensor 't'|type 999" },
-    { "type-foreign", type_foreign, UNSUPPORTED, "tensor 't'|IQ2_XXS" },
-    { "type-removed", type_removed, UNSUPPORTED, "tensor 't'|Q4_2" },
-    { "half-a-block", half_a_block, BAD_FILE, "tensor 't'|Q4_0|found rows of 48" },
-    { "offset-unaligned", offset_unaligned, BAD_FILE, "tensor 't'|multiple of 32|found 4" },
-    { "offset-beyond", offset_beyond, BAD_FILE, "tensor 't'|found offset 4096" },
-    { "offset-huge", offset_huge, BAD_FILE, "tensor 't'|18446744073709551584" },
-    { "data-short", data_short, BAD_FILE, "tensor 't'|expected 64 bytes at byte 96|found a file of 159" },
-    { "name-empty", name_empty, BAD_FILE, "tensor 0|empty" },
-    { "name-not-utf8", name_not_utf8, BAD_FILE, "tensor 0|UTF-8" },
-    { "tensor-twice", tensor_twice, BAD_FILE, "tensor 't'|second" },
-    { "tensors-overlap", tensors_overlap, BAD_FILE, "tensor 'two'|overlap 'one'" },
-    { "split-alone", split_alone, BAD_FILE, "split.count|-00001-of-00003.gguf|found 3" },
-    { "scores-as-u8", scores_as_u8, BAD_FILE, "tokenizer.ggml.scores|array of f32|one of u8" },
-    { "scores-too-few", scores_too_few, BAD_FILE, "tokenizer.ggml.scores|expected 4|found 3" },
-    { "score-nan", score_nan, BAD_FILE, "token 3|finite" },
-    { "types-as-f32", types_as_f32, BAD_FILE, "tokenizer.ggml.token_type|array of i32|one of f32" },
-    { "type-7", type_7, BAD_FILE, "tokenizer.ggml.token_type|found 7 for token 3" },
-    { "byte-negative", byte_negative, BAD_FILE, "token 3|<0x-1>" },
-    { "byte-of-256", byte_of_256, BAD_FILE, "token 3|<0x100>" },
-    { "bos-beyond", bos_beyond, BAD_FILE, "tokenizer.ggml.bos_token_id|below 4|found 4" },
-    { "eos-negative", eos_negative, BAD_FILE, "tokenizer.ggml.eos_token_id|below 4|found -1" },
-    { "eot-as-text", eot_as_text, BAD_FILE, "tokenizer.ggml.eot_token_id|found string" },
-    { "add-bos-as-u32", add_bos_as_u32, BAD_FILE, "tokenizer.ggml.add_bos_token|expected a bool|found u32" },
-    { "no-tokens", no_tokens, BAD_FILE, "vocabulary|found none" },
-    { "kind-bert", kind_bert, UNSUPPORTED, "tokenizer.ggml.model|found 'bert'" },
-    { "tokens-without-kind", tokens_without_kind, BAD_FILE, "tokenizer.ggml.model" },
-    { "kind-without-tokens", kind_without_tokens, BAD_FILE, "tokenizer.ggml.tokens" },
-    { "merge-of-one", merge_of_one, BAD_FILE, "tokenizer.ggml.merges|two pieces" },
-    { "token-of-a-gigabyte", token_of_a_gigabyte, BAD_FILE, "tokenizer.ggml.tokens|1073741824" },
-    { "token-of-100-kb", token_of_100_kb, BAD_FILE, "tokenizer.ggml.tokens|65536|found 100000" },
-    { "template-as-u32", template_as_u32, BAD_FILE, "tokenizer.chat_template|found u32" },
+static const struct {
+    const char *name;
+    void (*make)(Buffer *b);
+    Status status;
+    const char *words;
+} hostile[] = {
+    {"version-1", version_1, UNSUPPORTED, "header|expected GGUF version 2 or 3|found version 1"},
+    {"version-4", version_4, UNSUPPORTED, "found version 4"},
+    {"big-endian", big_endian, UNSUPPORTED, "big-endian"},
+    {"count-of-tensors", count_of_tensors, BAD_FILE, "header|18446744073709551615"},
+    {"count-of-keys", count_of_keys, BAD_FILE, "header|18446744073709551614"},
+    {"keys-beyond-file", keys_beyond_file, BAD_FILE, "header|1000|found"},
+    {"tensors-beyond-file", tensors_beyond_file, BAD_FILE, "header|1000|found"},
+    {"key-length-wraps", key_length_wraps, BAD_FILE, "key 0|18446744073709551615"},
+    {"key-empty", key_empty, BAD_FILE, "key 0|empty"},
+    {"key-not-utf8", key_not_utf8, BAD_FILE, "key 0|UTF-8"},
+    {"key-with-zero", key_with_zero, BAD_FILE, "key 0|zero byte"},
+    {"key-twice", key_twice, BAD_FILE, "key 'some.key'|second"},
+    {"value-type-unknown", value_type_unknown, BAD_FILE, "key 'some.key'|found 13"},
+    {"bool-of-2", bool_of_2, BAD_FILE, "key 'some.key'|found 2"},
+    {"text-too-long", text_too_long, BAD_FILE, "key 'some.key'|9223372036854775808"},
+    {"array-type-unknown", array_type_unknown, BAD_FILE, "key 'some.key'|found type 77"},
+    {"array-length-wraps", array_length_wraps, BAD_FILE, "key 'some.key'|2305843009213693953"},
+    {"array-too-deep", array_too_deep, BAD_FILE, "key 'some.key'|4 deep"},
+    {"alignment-0", alignment_0, BAD_FILE, "general.alignment|found 0"},
+    {"alignment-24", alignment_24, BAD_FILE, "general.alignment|power of two|found 24"},
+    {"alignment-huge", alignment_huge, BAD_FILE, "general.alignment"},
+    {"alignment-text", alignment_text, BAD_FILE, "general.alignment|found string"},
+    {"alignment-float", alignment_float, BAD_FILE, "general.alignment|expected a u32|found f32"},
+    {"dims-0", dims_0, BAD_FILE, "tensor 't'|found 0"},
+    {"dims-5", dims_5, BAD_FILE, "tensor 't'|1 to 4|found 5"},
+    {"dims-none", dims_none, BAD_FILE, "tensor 't'|1 to 4|found 0"},
+    {"dims-wrap", dims_wrap, BAD_FILE, "tensor 't'|63 bits"},
+    {"dims-wrap-bytes", dims_wrap_bytes, BAD_FILE, "tensor 't'|63 bits"},
+    {"dims-negative", dims_negative, BAD_FILE, "tensor 't'|18446744073709551615"},
+    {"type-unknown", type_unknown, BAD_FILE, "tensor 't'|type 999"},
+    {"type-foreign", type_foreign, UNSUPPORTED, "tensor 't'|IQ2_XXS"},
+    {"type-removed", type_removed, UNSUPPORTED, "tensor 't'|Q4_2"},
+    {"half-a-block", half_a_block, BAD_FILE, "tensor 't'|Q4_0|found rows of 48"},
+    {"offset-unaligned", offset_unaligned, BAD_FILE, "tensor 't'|multiple of 32|found 4"},
+    {"offset-beyond", offset_beyond, BAD_FILE, "tensor 't'|found offset 4096"},
+    {"offset-huge", offset_huge, BAD_FILE, "tensor 't'|18446744073709551584"},
+    {"data-short", data_short, BAD_FILE,
+     "tensor 't'|expected 64 bytes at byte 96|found a file of 159"},
+    {"name-empty", name_empty, BAD_FILE, "tensor 0|empty"},
+    {"name-not-utf8", name_not_utf8, BAD_FILE, "tensor 0|UTF-8"},
+    {"tensor-twice", tensor_twice, BAD_FILE, "tensor 't'|second"},
+    {"tensors-overlap", tensors_overlap, BAD_FILE, "tensor 'two'|overlap 'one'"},
+    {"split-alone", split_alone, BAD_FILE, "split.count|-00001-of-00003.gguf|found 3"},
+    {"scores-as-u8", scores_as_u8, BAD_FILE, "tokenizer.ggml.scores|array of f32|one of u8"},
+    {"scores-too-few", scores_too_few, BAD_FILE, "tokenizer.ggml.scores|expected 4|found 3"},
+    {"score-nan", score_nan, BAD_FILE, "token 3|finite"},
+    {"types-as-f32", types_as_f32, BAD_FILE, "tokenizer.ggml.token_type|array of i32|one of f32"},
+    {"type-7", type_7, BAD_FILE, "tokenizer.ggml.token_type|found 7 for token 3"},
+    {"byte-negative", byte_negative, BAD_FILE, "token 3|<0x-1>"},
+    {"byte-of-256", byte_of_256, BAD_FILE, "token 3|<0x100>"},
+    {"bos-beyond", bos_beyond, BAD_FILE, "tokenizer.ggml.bos_token_id|below 4|found 4"},
+    {"eos-negative", eos_negative, BAD_FILE, "tokenizer.ggml.eos_token_id|below 4|found -1"},
+    {"eot-as-text", eot_as_text, BAD_FILE, "tokenizer.ggml.eot_token_id|found string"},
+    {"add-bos-as-u32", add_bos_as_u32, BAD_FILE,
+     "tokenizer.ggml.add_bos_token|expected a bool|found u32"},
+    {"no-tokens", no_tokens, BAD_FILE, "vocabulary|found none"},
+    {"kind-bert", kind_bert, UNSUPPORTED, "tokenizer.ggml.model|found 'bert'"},
+    {"tokens-without-kind", tokens_without_kind, BAD_FILE, "tokenizer.ggml.model"},
+    {"kind-without-tokens", kind_without_tokens, BAD_FILE, "tokenizer.ggml.tokens"},
+    {"merge-of-one", merge_of_one, BAD_FILE, "tokenizer.ggml.merges|two pieces"},
+    {"token-of-a-gigabyte", token_of_a_gigabyte, BAD_FILE, "tokenizer.ggml.tokens|1073741824"},
+    {"token-of-100-kb", token_of_100_kb, BAD_FILE, "tokenizer.ggml.tokens|65536|found 100000"},
+    {"template-as-u32", template_as_u32, BAD_FILE, "tokenizer.chat_template|found u32"},
 };
 
 static void hostile_files_are_refused_by_name(void **state)
@@ -402,7 +416,8 @@ static void hostile_files_are_refused_by_name(void **state)
     for (int i = 0; i < ARRAY_LEN(hostile); i++) {
         Buffer b = { 0 };
         hostile[i].make(&b);
-        expect_refused(made_file(hostile[i].name, &b), hostile[i].status, hostile[i].name, hostile[i].words);
+        expect_refused(made_file(hostile[i].name, &b), hostile[i].status, hostile[i].name,
+                       hostile[i].words);
     }
 }
 
@@ -411,23 +426,29 @@ static void hostile_files_are_refused_by_name(void **state)
 static void foreign_files_are_named(void **state)
 {
     (void)state;
-    static const struct { const char *name, *bytes; size_t n; const char *words; } files[] = {
-        { "pointer.gguf", "version https://git-lfs.github.com/spec/v1\noid sha256:00", 57, "Git LFS pointer" },
-        { "page.gguf", "\n <!DOCTYPE html><html>", 23, "an HTML page" },
-        { "page2.gguf", "<HTML>no</HTML>", 15, "an HTML page" },
-        { "model.pt", "PK\3\4abcd", 8, "zip" },
-        { "model.pkl", "\x80\2}q", 4, "pickle" },
-        { "model.gz", "\x1f\x8b\x08", 3, "gzip" },
-        { "model.bin", "tjgg\3\0\0\0", 8, "old GGJT" },
-        { "old.bin", "lmgg\3\0\0\0", 8, "old GGML" },
-        { "other-order.gguf", "FUGG\0\0\0\3", 8, "other order" },
-        { "one.safetensors", "\2\0\0\0\0\0\0\0{}", 10, "one safetensors file" },
-        { "empty.gguf", "", 0, "an empty file" },
-        { "zeros.gguf", "\0\0\0\0\0\0\0\0\0\0\0\0", 12, "zeros" },
-        { "noise.gguf", "what is this", 12, "found something else" },
+    static const struct {
+        const char *name, *bytes;
+        size_t n;
+        const char *words;
+    } files[] = {
+        {"pointer.gguf", "version https://git-lfs.github.com/spec/v1\noid sha256:00", 57,
+         "Git LFS pointer"},
+        {"page.gguf", "\n <!DOCTYPE html><html>", 23, "an HTML page"},
+        {"page2.gguf", "<HTML>no</HTML>", 15, "an HTML page"},
+        {"model.pt", "PK\3\4abcd", 8, "zip"},
+        {"model.pkl", "\x80\2}q", 4, "pickle"},
+        {"model.gz", "\x1f\x8b\x08", 3, "gzip"},
+        {"model.bin", "tjgg\3\0\0\0", 8, "old GGJT"},
+        {"old.bin", "lmgg\3\0\0\0", 8, "old GGML"},
+        {"other-order.gguf", "FUGG\0\0\0\3", 8, "other order"},
+        {"one.safetensors", "\2\0\0\0\0\0\0\0{}", 10, "one safetensors file"},
+        {"empty.gguf", "", 0, "an empty file"},
+        {"zeros.gguf", "\0\0\0\0\0\0\0\0\0\0\0\0", 12, "zeros"},
+        {"noise.gguf", "what is this", 12, "found something else"},
     };
     for (int i = 0; i < ARRAY_LEN(files); i++)
-        expect_refused(made_bytes(files[i].name, files[i].bytes, files[i].n), BAD_FILE, files[i].name, files[i].words);
+        expect_refused(made_bytes(files[i].name, files[i].bytes, files[i].n), BAD_FILE,
+                       files[i].name, files[i].words);
     expect_refused(made_path("nothing-here.gguf"), NOT_FOUND, "nothing-here.gguf", "cannot open");
     expect_refused("/dev/null", NOT_FOUND, "/dev/null", "device");
 }
@@ -470,9 +491,12 @@ static void every_value_arrives(void **state)
         assert_int_equal(c.source, SOURCE_GGUF);
         assert_int_equal(c.gguf_version, version);
         assert_int_equal(c.n_settings, 16);
-        static const struct { const char *key; double want; } numbers[] = {
-            { "u8", 200 }, { "i8", -1 }, { "u16", 0x1234 }, { "i16", -2 }, { "u32", 4e9 }, { "i32", -5 }, { "f32", 0.5 },
-            { "u64", 0x1p64 }, { "i64", -0x1p63 }, { "f64", 1e300 },
+        static const struct {
+            const char *key;
+            double want;
+        } numbers[] = {
+            {"u8", 200}, {"i8", -1},   {"u16", 0x1234}, {"i16", -2},      {"u32", 4e9},
+            {"i32", -5}, {"f32", 0.5}, {"u64", 0x1p64}, {"i64", -0x1p63}, {"f64", 1e300},
         };
         for (int i = 0; i < ARRAY_LEN(numbers); i++) {
             double got;
@@ -483,8 +507,10 @@ static void every_value_arrives(void **state)
         assert_true(catalog_setting(&c, "bool")->flag);
         assert_memory_equal(catalog_setting(&c, "text")->text.bytes, "h\xc3\xa9llo", 7);
         const Setting *array = catalog_setting(&c, "numbers");
-        assert_true(array->array.n == 3 && array->array.numbers[1] == 2 && array->array.numbers[2] == -1);
-        assert_true(catalog_setting(&c, "texts")->array.n == 2 && !catalog_setting(&c, "texts")->array.numbers);
+        assert_true(array->array.n == 3 && array->array.numbers[1] == 2 &&
+                    array->array.numbers[2] == -1);
+        assert_true(catalog_setting(&c, "texts")->array.n == 2 &&
+                    !catalog_setting(&c, "texts")->array.numbers);
         assert_true(catalog_setting(&c, "arrays")->array.n == 2);
         catalog_close(&c);
     }
@@ -561,7 +587,8 @@ static void every_changed_byte_is_survived(void **state)
             Catalog c;
             Error error = { 0 };
             b.data[i] = (char)values[k];
-            const Status got = catalog_open(made_bytes("changed.gguf", b.data, b.n_bytes), &c, &error);
+            const Status got =
+                catalog_open(made_bytes("changed.gguf", b.data, b.n_bytes), &c, &error);
             if (got == OK) catalog_close(&c);
             else assert_true(strstr(error.text, "changed.gguf") != NULL);
         }
@@ -697,19 +724,24 @@ static void wrong_parts_are_refused(void **state)
 {
     (void)state;
     put_part("m-00001-of-00002.gguf", 0, 2, 1, 1);
-    expect_refused(made_path("m-00001-of-00002.gguf"), NOT_FOUND, "m-00002-of-00002.gguf", "cannot open");
+    expect_refused(made_path("m-00001-of-00002.gguf"), NOT_FOUND, "m-00002-of-00002.gguf",
+                   "cannot open");
     put_part("n-00002-of-00002.gguf", 1, 2, 1, 1);
-    expect_refused(made_path("n-00002-of-00002.gguf"), NOT_FOUND, "n-00001-of-00002.gguf", "cannot open");
+    expect_refused(made_path("n-00002-of-00002.gguf"), NOT_FOUND, "n-00001-of-00002.gguf",
+                   "cannot open");
     put_part("o-00001-of-00002.gguf", 0, 2, 2, 1);
     put_part("o-00002-of-00002.gguf", 0, 2, 2, 1);      /* the first part again */
     expect_refused(made_path("o-00001-of-00002.gguf"), BAD_FILE, "o-00002-of-00002.gguf", "second");
     put_part("p-00001-of-00002.gguf", 0, 2, 7, 1);
     put_part("p-00002-of-00002.gguf", 1, 2, 7, 1);
-    expect_refused(made_path("p-00002-of-00002.gguf"), BAD_FILE, "p-0000", "split.tensors.count|expected 7|found 2");
+    expect_refused(made_path("p-00002-of-00002.gguf"), BAD_FILE, "p-0000",
+                   "split.tensors.count|expected 7|found 2");
     put_part("q-00001-of-00002.gguf", 0, 3, 1, 1);
-    expect_refused(made_path("q-00001-of-00002.gguf"), BAD_FILE, "q-00001", "split.count|expected 2|found 3");
+    expect_refused(made_path("q-00001-of-00002.gguf"), BAD_FILE, "q-00001",
+                   "split.count|expected 2|found 3");
     put_part("r-00001-of-00002.gguf", 1, 2, 1, 1);
-    expect_refused(made_path("r-00001-of-00002.gguf"), BAD_FILE, "r-00001", "split.no|expected 0|found 1");
+    expect_refused(made_path("r-00001-of-00002.gguf"), BAD_FILE, "r-00001",
+                   "split.no|expected 0|found 1");
 }
 
 /* ---- vocabularies ---- */
@@ -724,8 +756,10 @@ static void a_small_vocabulary_has_its_defaults(void **state)
     const Vocab *v = &c.vocab;
     assert_int_equal(v->kind, VOCAB_SPM);
     assert_true(v->unknown == 0 && v->bos == 1 && v->eos == 2 && v->n_ends == 1 && v->ends[0] == 2);
-    assert_true(v->add_bos && !v->add_eos && v->add_space_prefix && !v->remove_extra_whitespaces && v->escape_whitespaces);
-    assert_true(v->pieces[0].type == PIECE_UNKNOWN && v->pieces[2].type == PIECE_CONTROL && v->pieces[3].type == PIECE_NORMAL);
+    assert_true(v->add_bos && !v->add_eos && v->add_space_prefix && !v->remove_extra_whitespaces &&
+                v->escape_whitespaces);
+    assert_true(v->pieces[0].type == PIECE_UNKNOWN && v->pieces[2].type == PIECE_CONTROL &&
+                v->pieces[3].type == PIECE_NORMAL);
     catalog_close(&c);
 
     put_vocab(&b, "gpt2", 4, 4);
@@ -738,7 +772,8 @@ static void a_small_vocabulary_has_its_defaults(void **state)
     assert_true(v->add_bos && v->ignore_merges && v->bos == -1 && v->eos == 2 && v->unknown == -1);
     assert_true(v->n_ends == 2 && v->ends[0] == 2 && v->ends[1] == 3);
     assert_true(v->n_merges == 2 && v->merges[0].n_left == 1 && v->merges[0].right[0] == 'b');
-    assert_true(v->merges[1].n_left == 1 && v->merges[1].left[0] == ' ' && v->merges[1].right[0] == 'c');
+    assert_true(v->merges[1].n_left == 1 && v->merges[1].left[0] == ' ' &&
+                v->merges[1].right[0] == 'c');
     catalog_close(&c);
 
     put_vocab(&b, "no_vocab", 3, 0);
@@ -750,16 +785,21 @@ static void a_small_vocabulary_has_its_defaults(void **state)
 static void real_files_open(void **state)
 {
     (void)state;
-    static const struct { const char *name; int64_t n_tensors; VocabKind kind; int32_t n_pieces, n_merges; } files[] = {
-        { "weights/stories260K.gguf", 48, VOCAB_SPM, 512, 0 },
-        { "weights/stories260K-moe8x2-jitter.gguf", 53, VOCAB_SPM, 512, 0 },
-        { "weights/stories260K-moe8x2-jitter-wide256-f16.gguf", 53, VOCAB_SPM, 512, 0 },
-        { "tokenizers/vectors/ggml-vocab-llama-spm.gguf", 0, VOCAB_SPM, 32000, 0 },
-        { "tokenizers/vectors/ggml-vocab-phi-3.gguf", 0, VOCAB_SPM, 32064, 0 },
-        { "tokenizers/vectors/ggml-vocab-gpt-2.gguf", 0, VOCAB_BPE, 50257, 50000 },
-        { "tokenizers/vectors/ggml-vocab-falcon.gguf", 0, VOCAB_BPE, 65024, 64784 },
-        { "tokenizers/vectors/ggml-vocab-deepseek-llm.gguf", 0, VOCAB_BPE, 102400, 99757 },
-        { "tokenizers/vectors/ggml-vocab-deepseek-coder.gguf", 0, VOCAB_BPE, 32256, 31757 },
+    static const struct {
+        const char *name;
+        int64_t n_tensors;
+        VocabKind kind;
+        int32_t n_pieces, n_merges;
+    } files[] = {
+        {"weights/stories260K.gguf", 48, VOCAB_SPM, 512, 0},
+        {"weights/stories260K-moe8x2-jitter.gguf", 53, VOCAB_SPM, 512, 0},
+        {"weights/stories260K-moe8x2-jitter-wide256-f16.gguf", 53, VOCAB_SPM, 512, 0},
+        {"tokenizers/vectors/ggml-vocab-llama-spm.gguf", 0, VOCAB_SPM, 32000, 0},
+        {"tokenizers/vectors/ggml-vocab-phi-3.gguf", 0, VOCAB_SPM, 32064, 0},
+        {"tokenizers/vectors/ggml-vocab-gpt-2.gguf", 0, VOCAB_BPE, 50257, 50000},
+        {"tokenizers/vectors/ggml-vocab-falcon.gguf", 0, VOCAB_BPE, 65024, 64784},
+        {"tokenizers/vectors/ggml-vocab-deepseek-llm.gguf", 0, VOCAB_BPE, 102400, 99757},
+        {"tokenizers/vectors/ggml-vocab-deepseek-coder.gguf", 0, VOCAB_BPE, 32256, 31757},
     };
     for (int i = 0; i < ARRAY_LEN(files); i++) {
         const char *path = test_data(files[i].name);

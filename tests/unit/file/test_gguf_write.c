@@ -48,12 +48,14 @@ static void round_trip(void **state)
     assert_memory_equal(c.vocab.pieces[3].text, "x\0y", 3);
     assert_true(c.vocab.pieces[3].score == -1.5f);
     const FileTensor *t = catalog_tensor(&c, "one");
-    assert_true(t && t->format == Q8_0 && t->n_dims == 3 && t->dims[0] == 3 && t->dims[1] == 2 && t->dims[2] == 32);
+    assert_true(t && t->format == Q8_0 && t->n_dims == 3 && t->dims[0] == 3 && t->dims[1] == 2 &&
+                t->dims[2] == 32);
     char back[sizeof q8];
     float back_f32[5];
     assert_int_equal(catalog_read(&c, t, 0, back, sizeof back, &e), OK);
     assert_memory_equal(back, q8, sizeof q8);
-    assert_int_equal(catalog_read(&c, catalog_tensor(&c, "two"), 0, back_f32, sizeof back_f32, &e), OK);
+    assert_int_equal(catalog_read(&c, catalog_tensor(&c, "two"), 0, back_f32, sizeof back_f32, &e),
+                     OK);
     assert_memory_equal(back_f32, f32, sizeof f32);
     catalog_close(&c);
 }
@@ -73,7 +75,7 @@ static void mistakes_of_the_caller_are_refused(void **state)
 {
     (void)state;
     Error e;
-    const int64_t dims[] = { 2, 4 }, none[] = { 2, 0 }, odd[] = { 2, 33 }, vast[] = { INT64_MAX, 4 };
+    const int64_t dims[] = {2, 4}, none[] = {2, 0}, odd[] = {2, 33}, vast[] = {INT64_MAX, 4};
     char bytes[64] = { 0 }, longest[65];
     memset(longest, 'n', sizeof longest);
     longest[64] = 0;
