@@ -9,6 +9,7 @@
 
 #include "base/io.h"
 #include "number/format.h"
+#include "text/vocab.h"
 
 typedef struct GgufWriter GgufWriter;
 
@@ -27,6 +28,8 @@ Status gguf_put_i32s(GgufWriter *w, const char *key, const int32_t *values, size
 Status gguf_put_f32s(GgufWriter *w, const char *key, const float *values, size_t n, Error *error);
 Status gguf_put_texts(GgufWriter *w, const char *key, const char *const *texts,
                       const size_t *n_bytes, size_t n, Error *error);
+/* All tokenizer.* keys but the chat template.  UNSUPPORTED when GGUF cannot say what it says. */
+Status gguf_put_vocab(GgufWriter *w, const Vocab *vocab, Error *error);
 bool   gguf_has_key(const GgufWriter *w, const char *key);
 /* 2. the table: dims outermost first */
 Status gguf_declare(GgufWriter *w, const char *name, Format format, int n_dims, const int64_t *dims,

@@ -171,7 +171,7 @@ static Status put_settings(const Conversion *c, Error *error)
     TRY(put_sizes(c->w, c->arch, &c->sizes, error));
     TRY(put_file_type(c, error));
     if (c->catalog.source != SOURCE_GGUF) TRY(put_folder_name(c, error));
-    TRY(put_vocab(c->w, &c->catalog.vocab, error));
+    TRY(gguf_put_vocab(c->w, &c->catalog.vocab, error));
     if (c->catalog.chat_template)
         TRY(gguf_put_text(c->w, "tokenizer.chat_template", c->catalog.chat_template, c->catalog.chat_template_bytes, error));
     return copy_settings(c, error);

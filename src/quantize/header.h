@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * quantize/header.h - what every model file that we write begins with: the family's sizes, the
- * vocabulary, and the list of tensors, all named by the family's table. */
+ * quantize/header.h - what every model file that we write begins with: the family's sizes and
+ * the list of tensors, all named by the family's table. */
 #ifndef QUANTIZE_HEADER_H
 #define QUANTIZE_HEADER_H
 
@@ -31,7 +31,6 @@ int64_t out_bytes(const OutTensor *tensor);
 Status out_check(const OutTensor *tensor, Error *error);
 
 Status put_sizes(GgufWriter *w, const Arch *arch, const Sizes *sizes, Error *error);
-Status put_vocab(GgufWriter *w, const Vocab *vocab, Error *error);
 Status put_words(GgufWriter *w, const char *key, const char *words, Error *error);
 
 #endif

@@ -2,6 +2,8 @@
  * quantize/synth.c - a model file of a true shape: header, vocabulary, and weights from fill.c. */
 #include "quantize/synth.h"
 
+#include "arch/shapes.h"
+#include "base/buffer.h"
 #include "quantize/fill.h"
 #include "quantize/recipe.h"
 #include "quantize/words.h"
@@ -10,31 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct Shape { const char *name; Sizes sizes; } Shape;
-
-#define LARGE_DENSE                                                                                \
-    { .n_layers = 32, .n_context = 32768, .width = 4096, .n_heads = 32, .n_kv_heads = 8, .head_size = 128, .n_experts = 1, \
-      .n_used = 1, .hidden = 14336, .n_vocab = 32000, .window = 4096, .norm_eps = 1e-5, .rope_base = 1e4, .dense = true }
-#define LARGE_8X22                                                                                 \
-    { .n_layers = 56, .n_context = 65536, .width = 6144, .n_heads = 48, .n_kv_heads = 8, .head_size = 128, .n_experts = 8, \
-      .n_used = 2, .hidden = 16384, .n_vocab = 32000, .norm_eps = 1e-5, .rope_base = 1e6 }
-
-/* Published shapes, and one for tests: the smallest in which every format fits every row. */
-static const Shape shapes[] = {
-    { "tiny", { .n_layers = 4, .n_context = 4096, .width = 256, .n_heads = 8, .n_kv_heads = 4, .head_size = 32,
-                .n_experts = 8, .n_used = 2, .hidden = 512, .n_vocab = 1024, .norm_eps = 1e-5, .rope_base = 1e4 } },
-    { "mixtral-8x7b", { .n_layers = 32, .n_context = 32768, .width = 4096, .n_heads = 32, .n_kv_heads = 8,
-                        .head_size = 128, .n_experts = 8, .n_used = 2, .hidden = 14336, .n_vocab = 32000,
-                        .norm_eps = 1e-5, .rope_base = 1e6 } },
-    { "mixtral-8x22b",     LARGE_8X22 },
-    { "wizardlm-2-8x22b",  LARGE_8X22 },
-    { "mistral-7b",        LARGE_DENSE },
-    { "wizardlm-2-7b",     LARGE_DENSE },
-};
-const char *const synth_shapes[] = {
-    "tiny", "mixtral-8x7b", "mixtral-8x22b", "wizardlm-2-8x22b", "mistral-7b", "wizardlm-2-7b", NULL
-};
-_Static_assert(sizeof synth_shapes / sizeof synth_shapes[0] == sizeof shapes / sizeof shapes[0] + 1, "a name for every shape");
+const char *const *const synth_shapes = arch_shape_names;
 
 enum {
     WIDTH_LEAST = 32,                   /* a constant, and something for routers to read    */
@@ -52,15 +30,15 @@ typedef struct Plan {
 
 /* ---- options to sizes ---- */
 
-static Status find_shape(const char *name, Sizes *out, Error *error)
+/* "shape: expected one of tiny, .., found 'x'". */
+static Status fail_choice(const char *what, const char *const *names, const char *found, Error *error)
 {
-    for (int i = 0; i < ARRAY_LEN(shapes); i++)
-        if (name && !strcmp(name, shapes[i].name)) {
-            *out = shapes[i].sizes;
-            return OK;
-        }
-    return fail(error, BAD_ARGUMENT, "shape: expected one of tiny, mixtral-8x7b, mixtral-8x22b.., found '%s'",
-                name ? name : "nothing");
+    Buffer list = { 0 };
+    for (int i = 0; names[i]; i++) buffer_format(&list, "%s%s", i ? ", " : "", names[i]);
+    const Status status = fail(error, BAD_ARGUMENT, "%s: expected one of %s, found '%s'", what,
+                               list.data ? list.data : "a few", found ? found : "nothing");
+    buffer_free(&list);
+    return status;
 }
 
 static Status take(const char *name, int64_t given, int64_t least, int64_t most, int64_t *size, Error *error)
@@ -88,7 +66,7 @@ static Status take_experts(const SynthOptions *o, Sizes *s, Error *error)
 
 static Status take_sizes(const SynthOptions *o, Sizes *s, Error *error)
 {
-    TRY(find_shape(o->like, s, error));
+    if (!o->like || !arch_shape(o->like, s)) return fail_choice("shape", synth_shapes, o->like, error);
     TRY(take("layers", o->n_layers, 1, LAYERS_MAX, &s->n_layers, error));
     TRY(take("width", o->width, WIDTH_LEAST, WIDTH_MOST, &s->width, error));
     TRY(take("expert width", o->hidden, 1, WIDTH_MOST, &s->hidden, error));
@@ -140,9 +118,7 @@ static Status plan_make(const SynthOptions *o, Plan *out, Error *error)
     if (out->sizes.dense && o->router_skew > 0)
         return fail(error, BAD_ARGUMENT, "router skew: expected a model with experts, found a dense one");
     out->recipe = recipe_find(o->type ? o->type : "");
-    if (!out->recipe)
-        return fail(error, BAD_ARGUMENT, "type: expected one of F32, F16, Q8_0, Q4_K_M.., found '%s'",
-                    o->type ? o->type : "nothing");
+    if (!out->recipe) return fail_choice("type", synth_types, o->type, error);
     TRY(find_family(out, error));
     const Status status = plan_tensors(out, error);
     if (status != OK) free(out->list.tensors);
@@ -172,7 +148,7 @@ static Status put_header(GgufWriter *w, const Plan *p, const SynthOptions *o, Er
     Arena arena = { 0 };
     Vocab vocab;
     Status status = words_make(p->sizes.n_vocab, &arena, &vocab, error);
-    if (status == OK) status = put_vocab(w, &vocab, error);
+    if (status == OK) status = gguf_put_vocab(w, &vocab, error);
     arena_free(&arena);
     TRY(status);
     return put_words(w, "tokenizer.chat_template", words_template, error);

@@ -17,7 +17,8 @@ typedef struct SynthOptions {
     ProgressFn  progress;  void *progress_user;
 } SynthOptions;
 
-extern const char *const synth_shapes[], *const synth_types[];      /* NULL-ended            */
+extern const char *const *const synth_shapes;           /* NULL-ended                       */
+extern const char *const synth_types[];                 /* the same                         */
 /* Bytes of all tensors of such a model; writes nothing. */
 Status synth_bytes(const SynthOptions *options, int64_t *out, Error *error);
 Status synth(const char *to, const SynthOptions *options, Error *error);
