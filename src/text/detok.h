@@ -2,7 +2,9 @@
  * text/detok.h - tokens to text as a stream: whole characters only, stop strings held back.
  *
  * Bytes that cannot become valid UTF-8 come out as U+FFFD.  A stop string may span tokens: text
- * that may still turn out to be the beginning of one is held until it is decided. */
+ * that may still turn out to be the beginning of one is held until it is decided.  The stop string that
+ * ends first cuts the text, the longest if several end together: how the text was cut into tokens
+ * never matters. */
 #ifndef TEXT_DETOK_H
 #define TEXT_DETOK_H
 
