@@ -31,7 +31,9 @@ void token_list_free(TokenList *list);
 
 /* Appends the tokens of the text.  Any bytes are accepted: invalid UTF-8 goes the way the
  * vocabulary's own library sends it.  User-defined pieces are always matched, control pieces
- * only when allowed above.  Time is linear-ish in n_bytes, stack use constant. */
+ * only when allowed above.  After a control token SentencePiece's space prefix is given unless the
+ * text brings its own space: "<s>[INST]" and "<s> [INST]" are the same tokens.  Time is linear-ish
+ * in n_bytes, stack use constant. */
 Status tokenize(const Tokenizer *tokenizer, const char *text, size_t n_bytes, const TokenizeOptions *options,
                 TokenList *out, Error *error);
 
