@@ -67,8 +67,8 @@ static Status route_sparse(Model *m, int layer, const Step *step, Work *w, Error
     for (int t = 0; t < step->n_tokens; t++)
         if (!choose_experts(w->host_scores + t * n_experts, n_experts, n_used, &m->router, w->routes.experts + t * n_used,
                             w->routes.weights + t * n_used)) {
+            if (!step->broken[t]) fail(error, FAILED, "layer %d: the router's scores are not numbers", layer);
             step->broken[t] = true;
-            fail(error, FAILED, "layer %d: the router's scores are not numbers", layer);
         }
     return OK;
 }
