@@ -107,6 +107,7 @@ static inline const char *made_path(const char *name)
 static inline const char *made_bytes(const char *name, const void *bytes, size_t n_bytes)
 {
     const char *path = made_path(name);
+    unlink(path);                       /* some file systems flush what replaces a file's bytes */
     FILE *file = fopen(path, "wb");
     if (!file || (n_bytes && fwrite(bytes, 1, n_bytes, file) != n_bytes) || fclose(file)) abort();
     return path;
