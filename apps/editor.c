@@ -150,8 +150,9 @@ static void bind_keys(EditLine *el)
         { "\033[H", "ed-move-to-beg" },  { "\033[F", "ed-move-to-end" },   { "\033[3~", "ed-delete-next-char" },
         { "\033[1;5C", "em-next-word" }, { "\033[1;5D", "ed-prev-word" },  { "^R", "em-inc-search-prev" },
     };
-    el_set(el, EL_ADDFN, "mixt-stop", "Leave this line", on_stop);
-    el_set(el, EL_ADDFN, "mixt-paste", "Take pasted text as it is", on_paste);
+    /* The wide call keeps these texts; the narrow one would make copies that nobody frees. */
+    el_wset(el, EL_ADDFN, L"mixt-stop", L"Leave this line", on_stop);
+    el_wset(el, EL_ADDFN, L"mixt-paste", L"Take pasted text as it is", on_paste);
     for (int i = 0; i < ARRAY_LEN(keys); i++) el_set(el, EL_BIND, keys[i][0], keys[i][1], NULL);
 }
 
