@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "file/gguf_write.h"
+#include "text/pretokenize.h"
 
 static Status put_word(GgufWriter *w, const char *key, const char *word, Error *error)
 {
@@ -98,12 +99,13 @@ Status gguf_put_vocab(GgufWriter *w, const Vocab *v, Error *error)
 {
     if (v->kind == VOCAB_NONE) return put_word(w, "tokenizer.ggml.model", "no_vocab", error);
     const bool spm = v->kind == VOCAB_SPM;
-    if (!spm && !v->pre && v->pre_pattern)
+    const char *pre = v->pre_pattern ? pretokenizer_name(v->pre_pattern, v->ignore_merges) : v->pre;
+    if (!spm && !pre && v->pre_pattern)
         return fail(error, UNSUPPORTED, "the tokenizer splits words by a pattern of its own, for which GGUF has no name");
     if (spm && !v->escape_whitespaces)
         return fail(error, UNSUPPORTED, "the tokenizer keeps spaces as they are, for which GGUF has no key");
     TRY(put_word(w, "tokenizer.ggml.model", spm ? "llama" : "gpt2", error));
-    if (v->pre) TRY(put_word(w, "tokenizer.ggml.pre", v->pre, error));
+    if (pre) TRY(put_word(w, "tokenizer.ggml.pre", pre, error));
     TRY(put_pieces(w, v, error));
     if (!spm) TRY(put_merges(w, v, error));
     TRY(put_ids(w, v, error));

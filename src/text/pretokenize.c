@@ -83,6 +83,16 @@ static const NamedPre *find_named(const char *name)
     return NULL;
 }
 
+const char *pretokenizer_name(const char *pattern, bool ignore_merges)
+{
+    for (int i = 0; i < ARRAY_LEN(named); i++) {
+        const NamedPre *row = &named[i];
+        if (row->patterns[1] || row->ignore_merges != ignore_merges) continue;
+        if (strcmp(row->patterns[0], pattern) == 0) return row->name;
+    }
+    return NULL;
+}
+
 /* ---- compiling ---- */
 
 /* Unicode's White_Space.  PCRE2's own \s also takes U+180E, which stopped being a space in 2013. */

@@ -11,6 +11,8 @@ typedef struct Pretokenizer Pretokenizer;
  * UNSUPPORTED lists the names that exist, and refuses patterns PCRE2 cannot compile. */
 Status pretokenizer_new(const Vocab *vocab, const char *name, Pretokenizer **out, Error *error);
 void   pretokenizer_free(Pretokenizer *pre);
+/* The name of the pre-tokeniser that has this one pattern and treats merges so; NULL: none has. */
+const char *pretokenizer_name(const char *pattern, bool ignore_merges);
 /* Does the named pre-tokeniser take words that are pieces whole? */
 bool   pretokenizer_ignores_merges(const Pretokenizer *pre);
 

@@ -97,6 +97,27 @@ static void test_not_sayable(void **state)
     assert_int_not_equal(access(path, F_OK), 0);
 }
 
+/* A pattern that has a name is written by name; how merges are treated is part of the name. */
+static void test_pattern_by_name(void **state)
+{
+    (void)state;
+    static const char pattern[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
+                                  "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+    char path[512];
+    Error error = { 0 };
+    Piece piece = { "a", 1, 0, PIECE_NORMAL };
+    Vocab v = { .kind = VOCAB_BPE, .pieces = &piece, .n_pieces = 1, .pre_pattern = pattern, .ignore_merges = true, .bos = -1,
+                .eos = -1, .unknown = -1 };
+    snprintf(path, sizeof path, "%s/named.gguf", test_scratch());
+    for (int i = 0; i < 2; i++, v.ignore_merges = false) {
+        if (written(&v, path, &error) != OK) fail_msg("%s", error.text);
+        Catalog b = opened(path);
+        assert_string_equal(b.vocab.pre, i ? "dbrx" : "llama-bpe");
+        assert_int_equal(b.vocab.ignore_merges, v.ignore_merges);
+        catalog_close(&b);
+    }
+}
+
 static void test_charsmap(void **state)
 {
     (void)state;
@@ -116,8 +137,10 @@ static void test_charsmap(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_llama_spm), cmocka_unit_test(test_mistral), cmocka_unit_test(test_gpt_2),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_llama_spm), cmocka_unit_test(test_mistral),
+                                        cmocka_unit_test(test_gpt_2),
                                         cmocka_unit_test(test_falcon), cmocka_unit_test(test_not_sayable),
+                                        cmocka_unit_test(test_pattern_by_name),
                                         cmocka_unit_test(test_charsmap) };
     return cmocka_run_group_tests_name("file.gguf_put_vocab", tests, NULL, NULL);
 }
