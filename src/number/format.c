@@ -27,12 +27,14 @@ const FormatInfo format_info[N_FORMATS] = {
 
 /* Every id the file format ever gave out, those it took back included. */
 static const char *const gguf_names[] = {
-    "F32",      "F16",      "Q4_0",       "Q4_1",       "Q4_2",       "Q4_3",   "Q5_0",    "Q5_1",
-    "Q8_0",     "Q8_1",     "Q2_K",       "Q3_K",       "Q4_K",       "Q5_K",   "Q6_K",    "Q8_K",
-    "IQ2_XXS",  "IQ2_XS",   "IQ3_XXS",    "IQ1_S",      "IQ4_NL",     "IQ3_S",  "IQ2_S",   "IQ4_XS",
-    "I8",       "I16",      "I32",        "I64",        "F64",        "IQ1_M",  "BF16",    "Q4_0_4_4",
-    "Q4_0_4_8", "Q4_0_8_8", "TQ1_0",      "TQ2_0",      "IQ4_NL_4_4", "IQ4_NL_4_8",
-    "IQ4_NL_8_8", "MXFP4",
+    /*  0 */ "F32",         "F16",         "Q4_0",        "Q4_1",        "Q4_2",
+    /*  5 */ "Q4_3",        "Q5_0",        "Q5_1",        "Q8_0",        "Q8_1",
+    /* 10 */ "Q2_K",        "Q3_K",        "Q4_K",        "Q5_K",        "Q6_K",
+    /* 15 */ "Q8_K",        "IQ2_XXS",     "IQ2_XS",      "IQ3_XXS",     "IQ1_S",
+    /* 20 */ "IQ4_NL",      "IQ3_S",       "IQ2_S",       "IQ4_XS",      "I8",
+    /* 25 */ "I16",         "I32",         "I64",         "F64",         "IQ1_M",
+    /* 30 */ "BF16",        "Q4_0_4_4",    "Q4_0_4_8",    "Q4_0_8_8",    "TQ1_0",
+    /* 35 */ "TQ2_0",       "IQ4_NL_4_4",  "IQ4_NL_4_8",  "IQ4_NL_8_8",  "MXFP4",
 };
 /* clang-format on */
 

@@ -44,20 +44,30 @@ typedef struct Cpu {
  * multiplications.  The answer is the same (D1). */
 void cpu_run(Cpu *cpu, PoolTask task, void *arg, int64_t n_tasks, int64_t work);
 
-/* Rows [first, first + n) of a matrix as floats: decoded into `space`, or where they lie. */
-const float *cpu_floats(const Cpu *cpu, const Tensor *w, int64_t first, int64_t n, float *space);
-
-/* answers[i*stride + r] = weights row r . x[rows ? rows[i] : i], for i < n_x and r < n_rows. */
+/* answers[i*stride + r] = row (first + r) of w . x[rows ? rows[i] : i], for i < n_x and r < n_rows. */
 typedef struct Tile {
-    const float   *weights;     /* [n_rows][cols]                                          */
-    int64_t        n_rows;
+    const Tensor  *w;
+    int64_t        first, n_rows;       /* n_rows <= TILE_ROWS                              */
     const Tensor  *x;
-    const int32_t *rows;        /* NULL: all rows of x in order                            */
+    const int32_t *rows;                /* NULL: all rows of x in order                     */
     int64_t        n_x;
     float         *answers;
-    int64_t        stride;      /* from one row of x to the next                           */
+    int64_t        stride;              /* from one row of x to the next                    */
 } Tile;
-void cpu_tile(const Cpu *cpu, const Tile *tile);
+
+/* The rows of the tile that begins at `first`, which may be the last and smaller. */
+static inline int64_t tile_rows(const Tensor *w, int64_t first)
+{
+    return w->rows - first < TILE_ROWS ? w->rows - first : TILE_ROWS;
+}
+
+static inline int64_t n_tiles(const Tensor *w)
+{
+    return (w->rows + TILE_ROWS - 1) / TILE_ROWS;
+}
+
+/* `space` holds the decoded rows: [TILE_ROWS][n_cols]. */
+void cpu_tile(const Cpu *cpu, const Tile *tile, float *space);
 
 Status cpu_embed(Device *d, Tensor *y, const Tensor *table, const int32_t *tokens, int n);
 Status cpu_norm(Device *d, Tensor *y, const Tensor *x, const Norm *norm);

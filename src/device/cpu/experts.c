@@ -12,16 +12,6 @@ typedef struct Wave {
     int              n_jobs;
 } Wave;
 
-static int64_t n_tiles(const Tensor *w)
-{
-    return (w->rows + TILE_ROWS - 1) / TILE_ROWS;
-}
-
-static int64_t rows_of_tile(const Tensor *w, int64_t first)
-{
-    return w->rows - first < TILE_ROWS ? w->rows - first : TILE_ROWS;
-}
-
 /* The hidden rows of job j, in the order of its rows; those of the jobs before it come first. */
 static Tensor hidden_of(const Wave *wave, int job)
 {
@@ -45,17 +35,17 @@ static void gate_and_up(void *arg, int64_t task, int worker)
         task -= n_tiles(&wave->jobs[j++].expert.gate);
     const ExpertJob *job = &wave->jobs[j];
     const Tensor hidden = hidden_of(wave, j);
-    const int64_t first = task * TILE_ROWS, n = rows_of_tile(&job->expert.gate, first);
+    const int64_t first = task * TILE_ROWS, n = tile_rows(&job->expert.gate, first);
 
-    Tile tile = { .n_rows = n, .x = wave->x, .rows = job->rows, .n_x = job->n };
-    tile.weights = cpu_floats(cpu, &job->expert.gate, first, n, s->weights);
+    Tile tile = { .first = first, .n_rows = n, .x = wave->x, .rows = job->rows, .n_x = job->n };
+    tile.w       = &job->expert.gate;
     tile.answers = row_f32(&hidden, 0) + first;
     tile.stride  = hidden.cols;
-    cpu_tile(cpu, &tile);
-    tile.weights = cpu_floats(cpu, &job->expert.up, first, n, s->weights);
+    cpu_tile(cpu, &tile, s->weights);
+    tile.w       = &job->expert.up;
     tile.answers = s->answers;
     tile.stride  = TILE_ROWS;
-    cpu_tile(cpu, &tile);
+    cpu_tile(cpu, &tile, s->weights);
     for (int64_t i = 0; i < job->n; i++) {
         float *h = row_f32(&hidden, i) + first;
         cpu->kernels.silu_mul(h, h, s->answers + i * TILE_ROWS, (size_t)n);
@@ -72,13 +62,13 @@ static void down(void *arg, int64_t task, int worker)
         task -= n_tiles(&wave->jobs[j++].expert.down);
     const ExpertJob *job = &wave->jobs[j];
     const Tensor hidden = hidden_of(wave, j);
-    const int64_t first = task * TILE_ROWS, n = rows_of_tile(&job->expert.down, first);
+    const int64_t first = task * TILE_ROWS, n = tile_rows(&job->expert.down, first);
 
     const Tile tile = {
-        .weights = cpu_floats(cpu, &job->expert.down, first, n, s->weights), .n_rows = n,
+        .w = &job->expert.down, .first = first, .n_rows = n,
         .x = &hidden, .n_x = job->n, .answers = s->answers, .stride = TILE_ROWS,
     };
-    cpu_tile(cpu, &tile);
+    cpu_tile(cpu, &tile, s->weights);
     for (int64_t i = 0; i < job->n; i++)
         for (int64_t r = 0; r < n; r++)
             row_f32(wave->parts, job->slots[i])[first + r] = s->answers[i * TILE_ROWS + r];
