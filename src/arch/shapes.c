@@ -29,7 +29,8 @@ static const Sizes shapes[] = {
 const char *const arch_shape_names[] = {
     "tiny", "mixtral-8x7b", "mixtral-8x22b", "wizardlm-2-8x22b", "mistral-7b", "wizardlm-2-7b", NULL
 };
-_Static_assert(sizeof arch_shape_names / sizeof arch_shape_names[0] == sizeof shapes / sizeof shapes[0] + 1,
+_Static_assert(sizeof arch_shape_names / sizeof arch_shape_names[0] ==
+                   sizeof shapes / sizeof shapes[0] + 1,
                "a name for every shape");
 
 bool arch_shape(const char *name, Sizes *out)

@@ -29,8 +29,8 @@ static void columns_free(Columns *c)
 static Status put_pieces(GgufWriter *w, const Vocab *v, Error *error)
 {
     const size_t n = (size_t)v->n_pieces;
-    Columns c = { calloc(n, sizeof *c.texts), calloc(n, sizeof *c.n_bytes), calloc(n, sizeof *c.scores),
-                  calloc(n, sizeof *c.types) };
+    Columns c = { calloc(n, sizeof *c.texts), calloc(n, sizeof *c.n_bytes),
+                 calloc(n, sizeof *c.scores), calloc(n, sizeof *c.types) };
     Status status = OK;
     if (!c.texts || !c.n_bytes || !c.scores || !c.types) {
         status = fail_memory(error, "the vocabulary");
@@ -88,7 +88,8 @@ static Status put_ids(GgufWriter *w, const Vocab *v, Error *error)
     TRY(put_id(w, "tokenizer.ggml.eos_token_id", v->eos, error));
     TRY(put_id(w, "tokenizer.ggml.unknown_token_id", v->unknown, error));
     /* Ends beside eos: there are keys for two; readers find further ones by name. */
-    static const char *const ends[] = { "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id" };
+    static const char *const ends[] = { "tokenizer.ggml.eot_token_id",
+                                       "tokenizer.ggml.eom_token_id" };
     for (int i = 0, n = 0; i < v->n_ends && n < ARRAY_LEN(ends); i++)
         if (v->ends[i] != v->eos) TRY(put_id(w, ends[n++], v->ends[i], error));
     TRY(gguf_put_bool(w, "tokenizer.ggml.add_bos_token", v->add_bos, error));
@@ -101,9 +102,12 @@ Status gguf_put_vocab(GgufWriter *w, const Vocab *v, Error *error)
     const bool spm = v->kind == VOCAB_SPM;
     const char *pre = v->pre_pattern ? pretokenizer_name(v->pre_pattern, v->ignore_merges) : v->pre;
     if (!spm && !pre && v->pre_pattern)
-        return fail(error, UNSUPPORTED, "the tokenizer splits words by a pattern of its own, for which GGUF has no name");
+        return fail(
+            error, UNSUPPORTED,
+            "the tokenizer splits words by a pattern of its own, for which GGUF has no name");
     if (spm && !v->escape_whitespaces)
-        return fail(error, UNSUPPORTED, "the tokenizer keeps spaces as they are, for which GGUF has no key");
+        return fail(error, UNSUPPORTED,
+                    "the tokenizer keeps spaces as they are, for which GGUF has no key");
     TRY(put_word(w, "tokenizer.ggml.model", spm ? "llama" : "gpt2", error));
     if (pre) TRY(put_word(w, "tokenizer.ggml.pre", pre, error));
     TRY(put_pieces(w, v, error));
@@ -111,7 +115,9 @@ Status gguf_put_vocab(GgufWriter *w, const Vocab *v, Error *error)
     TRY(put_ids(w, v, error));
     if (!spm) return OK;
     if (v->charsmap)
-        TRY(gguf_put_u8s(w, "tokenizer.ggml.precompiled_charsmap", v->charsmap, v->charsmap_bytes, error));
+        TRY(gguf_put_u8s(w, "tokenizer.ggml.precompiled_charsmap", v->charsmap, v->charsmap_bytes,
+                         error));
     TRY(gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", v->add_space_prefix, error));
-    return gguf_put_bool(w, "tokenizer.ggml.remove_extra_whitespaces", v->remove_extra_whitespaces, error);
+    return gguf_put_bool(w, "tokenizer.ggml.remove_extra_whitespaces", v->remove_extra_whitespaces,
+                         error);
 }

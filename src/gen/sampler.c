@@ -35,7 +35,8 @@ struct Sampler {
 static Status check_range(const char *name, double value, double low, double high, Error *error)
 {
     if (value >= low && value <= high) return OK;       /* false for NaN                        */
-    return fail(error, BAD_ARGUMENT, "%s: expected a number from %g to %g, found %g", name, low, high, value);
+    return fail(error, BAD_ARGUMENT, "%s: expected a number from %g to %g, found %g", name, low,
+                high, value);
 }
 
 static Status check_bias(int64_t n_vocab, const SamplerOptions *o, Error *error)
@@ -43,10 +44,12 @@ static Status check_bias(int64_t n_vocab, const SamplerOptions *o, Error *error)
     for (size_t i = 0; i < o->n_bias; i++) {
         const LogitBias *b = &o->bias[i];
         if (b->token < 0 || b->token >= n_vocab)
-            return fail(error, BAD_ARGUMENT, "logit bias: expected a token from 0 to %lld, found %d",
+            return fail(error, BAD_ARGUMENT,
+                        "logit bias: expected a token from 0 to %lld, found %d",
                         (long long)(n_vocab - 1), (int)b->token);
         if (isnan(b->add) || b->add == INFINITY)        /* minus infinity forbids the token     */
-            return fail(error, BAD_ARGUMENT, "logit bias of token %d: expected a finite number or -inf, found %g",
+            return fail(error, BAD_ARGUMENT,
+                        "logit bias of token %d: expected a finite number or -inf, found %g",
                         (int)b->token, (double)b->add);
     }
     return OK;
@@ -312,16 +315,18 @@ static int32_t draw(Sampler *s)
 }
 
 /* ORDER sampler */
-Status sampler_pick(Sampler *s, const float *logits, const int32_t *history, size_t n_history, int32_t *out,
-                    Error *error)
+Status sampler_pick(Sampler *s, const float *logits, const int32_t *history, size_t n_history,
+                    int32_t *out, Error *error)
 {
     TRY(load_logits(s, logits, error));
     TRY(apply_penalties(s, history, n_history, error));
     const int32_t best = largest(s);
-    if (best < 0) return fail(error, FAILED, "no token can be chosen: every logit is minus infinity");
+    if (best < 0)
+        return fail(error, FAILED, "no token can be chosen: every logit is minus infinity");
     /* A wild penalty or bias may have carried a logit beyond what a float holds. */
     if (s->logits[best] == INFINITY)
-        return fail(error, FAILED, "bias and penalties make the logit of token %d infinite", (int)best);
+        return fail(error, FAILED, "bias and penalties make the logit of token %d infinite",
+                    (int)best);
     *out = best;
     if (s->options.temperature == 0) return OK;
 

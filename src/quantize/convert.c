@@ -54,7 +54,8 @@ static Status parse_type(const char *name, Conversion *c, Error *error)
     return fail(error, BAD_ARGUMENT, "type: expected f32, f16, bf16 or q8_0, found '%s'", name);
 }
 
-static Status source_of(const Conversion *c, const OutTensor *t, int expert, Weight *out, Error *error)
+static Status source_of(const Conversion *c, const OutTensor *t, int expert, Weight *out,
+                        Error *error)
 {
     return arch_weight(c->arch, &c->catalog, &c->sizes, t->role, t->layer, expert, out, error);
 }
@@ -72,8 +73,8 @@ static Status common_format(const Conversion *c, const OutTensor *t, Format *out
     for (int e = 1; e < n_slices(t); e++) {
         TRY(source_of(c, t, e, &w, error));
         if (w.format != first.format)
-            return fail(error, UNSUPPORTED, "%s: expected %s as in expert 0, found %s; give a type", w.tensor->name,
-                        format_info[first.format].name, format_info[w.format].name);
+            return fail(error, UNSUPPORTED, "%s: expected %s as in expert 0, found %s; give a type",
+                        w.tensor->name, format_info[first.format].name, format_info[w.format].name);
     }
     *out = first.format;
     return OK;
@@ -97,10 +98,12 @@ static Status plan(Conversion *c, Error *error)
     Weight embed, output;
     TRY(arch_find(&c->catalog, &c->arch, error));
     TRY(arch_sizes(c->arch, &c->catalog, &c->sizes, error));
-    TRY(arch_leftovers(c->arch, &c->catalog, &c->sizes, c->options->log, c->options->log_user, error));
+    TRY(arch_leftovers(c->arch, &c->catalog, &c->sizes, c->options->log, c->options->log_user,
+                       error));
     TRY(arch_weight(c->arch, &c->catalog, &c->sizes, ROLE_EMBED, 0, 0, &embed, error));
     TRY(arch_weight(c->arch, &c->catalog, &c->sizes, ROLE_OUT, 0, 0, &output, error));
-    TRY(out_list(c->arch, &c->sizes, output.tensor != embed.tensor /* else tied */, &c->list, error));
+    TRY(out_list(c->arch, &c->sizes, output.tensor != embed.tensor /* else tied */, &c->list,
+                 error));
     for (int i = 0; i < c->list.n; i++) {
         TRY(choose_format(c, &c->list.tensors[i], error));
         c->meter.total += out_bytes(&c->list.tensors[i]);
@@ -117,10 +120,12 @@ static Status copy_setting(const Conversion *c, const Setting *s, Error *error)
     case SETTING_FLOAT: return gguf_put_f32(c->w, s->key, (float)s->real, error);
     case SETTING_TEXT:  return gguf_put_text(c->w, s->key, s->text.bytes, s->text.n_bytes, error);
     case SETTING_UINT:
-        if (s->natural <= UINT32_MAX) return gguf_put_u32(c->w, s->key, (uint32_t)s->natural, error);
+        if (s->natural <= UINT32_MAX)
+            return gguf_put_u32(c->w, s->key, (uint32_t)s->natural, error);
         break;
     case SETTING_INT:
-        if (s->integer >= 0 && s->integer <= UINT32_MAX) return gguf_put_u32(c->w, s->key, (uint32_t)s->integer, error);
+        if (s->integer >= 0 && s->integer <= UINT32_MAX)
+            return gguf_put_u32(c->w, s->key, (uint32_t)s->integer, error);
         break;
     case SETTING_ARRAY: break;
     }
@@ -162,7 +167,8 @@ static Status put_file_type(const Conversion *c, Error *error)
     if (c->keep) type = format_info[c->list.tensors[0].format].name;
     const Recipe *recipe = recipe_find(type);
     if (!recipe) return OK;
-    if (format_info[recipe->base].block_values > 1) TRY(gguf_put_u32(c->w, "general.quantization_version", 2, error));
+    if (format_info[recipe->base].block_values > 1)
+        TRY(gguf_put_u32(c->w, "general.quantization_version", 2, error));
     return gguf_put_u32(c->w, "general.file_type", recipe->file_type, error);
 }
 
@@ -173,20 +179,25 @@ static Status put_settings(const Conversion *c, Error *error)
     if (c->catalog.source != SOURCE_GGUF) TRY(put_folder_name(c, error));
     TRY(gguf_put_vocab(c->w, &c->catalog.vocab, error));
     if (c->catalog.chat_template)
-        TRY(gguf_put_text(c->w, "tokenizer.chat_template", c->catalog.chat_template, c->catalog.chat_template_bytes, error));
+        TRY(gguf_put_text(c->w, "tokenizer.chat_template", c->catalog.chat_template,
+                          c->catalog.chat_template_bytes, error));
     return copy_settings(c, error);
 }
 
 /* ---- data ---- */
 
-static Status read_rows(const Conversion *c, const Weight *w, int64_t row, int64_t n_rows, Error *error)
+static Status read_rows(const Conversion *c, const Weight *w, int64_t row, int64_t n_rows,
+                        Error *error)
 {
     const File *file = &c->catalog.files[w->tensor->file];
     const int64_t row_bytes = format_row_bytes(w->format, w->cols);
-    if (!w->halves) return file_read(file, w->offset + row * row_bytes, c->from, (size_t)(n_rows * row_bytes), error);
+    if (!w->halves)
+        return file_read(file, w->offset + row * row_bytes, c->from, (size_t)(n_rows * row_bytes),
+                         error);
     for (int64_t i = 0; i < n_rows; i++) {
         const int64_t there = weight_source_row(w, &c->sizes, row + i);
-        TRY(file_read(file, w->offset + there * row_bytes, c->from + i * row_bytes, (size_t)row_bytes, error));
+        TRY(file_read(file, w->offset + there * row_bytes, c->from + i * row_bytes,
+                      (size_t)row_bytes, error));
     }
     return OK;
 }
@@ -202,7 +213,8 @@ static double format_limit(Format format)
     }
 }
 
-static Status recode(const Conversion *c, const Weight *w, const OutTensor *t, int64_t n, Error *error)
+static Status recode(const Conversion *c, const Weight *w, const OutTensor *t, int64_t n,
+                     Error *error)
 {
     const double limit = format_limit(t->format);
     format_info[w->format].decode(c->values, c->from, (size_t)n);
@@ -216,7 +228,8 @@ static Status recode(const Conversion *c, const Weight *w, const OutTensor *t, i
 
 static Status write_slice(Conversion *c, const Weight *w, const OutTensor *t, Error *error)
 {
-    const int64_t rows_at_once = c->room / w->cols, row_bytes = format_row_bytes(t->format, w->cols);
+    const int64_t rows_at_once = c->room / w->cols,
+                  row_bytes = format_row_bytes(t->format, w->cols);
     for (int64_t row = 0; row < w->rows; row += rows_at_once) {
         const int64_t left = w->rows - row, n_rows = left < rows_at_once ? left : rows_at_once;
         const bool same = w->format == t->format;
@@ -282,7 +295,8 @@ static Status write_model(Conversion *c, const char *to, Error *error)
 
 Status convert(const char *from, const char *to, const ConvertOptions *options, Error *error)
 {
-    Conversion c = { .options = options, .meter = { .progress = options->progress, .user = options->progress_user } };
+    Conversion c = { .options = options,
+                     .meter = { .progress = options->progress, .user = options->progress_user } };
     TRY(parse_type(options->type, &c, error));
     TRY(catalog_open(from, &c.catalog, error));
     Status status = plan(&c, error);

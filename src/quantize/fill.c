@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * quantize/fill.c - random weights under which a network neither dies nor explodes.
  *
- * All matrices are normal with mean 0.  The input of every matrix has been normalised, so a deviation
- * of 1/sqrt(columns) gives outputs of deviation 1, and from there everything can be chosen:
+ * All matrices are normal with mean 0.  The input of every matrix has been normalised, so a
+ * deviation of 1/sqrt(columns) gives outputs of deviation 1; from there everything can be chosen:
  *
  *     embedding       deviation 1 per number
  *     attention       scores of deviation 2: some positions matter more than others
- *     all layers      add ATTN_GROWTH and FFN_GROWTH to the embedding's variance of 1, in equal parts:
- *                     context decides, the token is not forgotten, 56 layers are as tame as 4
+ *     all layers      add ATTN_GROWTH and FFN_GROWTH to the embedding's variance of 1, in equal
+ *                     parts: context decides, the token is not forgotten, 56 layers are as tame
+ *                     as 4
  *     output          logits of deviation 3: about 6 nats of entropy over 32,000 tokens
  *
  * Three things are not left to chance:
@@ -16,12 +17,12 @@
  *     with weights in these columns therefore has a bias, which the architecture does not offer.
  *     The output uses it to make bytes and control tokens improbable, so that text is text.
  *
- *     The routers.  Wanted shares of routing become biases (shares.h), which have to be measured in
- *     deviations of the scores.  So routers read only the upper half of the width, where
- *     attention writes nothing: what is there has the variance 1 + FFN_GROWTH * layer / layers, known
- *     beforehand whatever the prompt, and the norm's divisor scales biases and scores alike.
- *     The rows are orthogonal, hence the scores independent.  Which expert has which rank is
- *     drawn anew in every layer.
+ *     The routers.  Wanted shares of routing become biases (shares.h), which have to be measured
+ *     in deviations of the scores.  So routers read only the upper half of the width, where
+ *     attention writes nothing: what is there has the variance 1 + FFN_GROWTH * layer / layers,
+ *     known beforehand whatever the prompt, and the norm's divisor scales biases and scores
+ *     alike.  The rows are orthogonal, hence the scores independent.  Which expert has which
+ *     rank is drawn anew in every layer.
  *
  *     The bytes.  Chunks are drawn in parallel, each from its own seed. */
 #include "quantize/fill.h"
@@ -40,8 +41,8 @@ enum {
     THREADS_MAX = 8
 };
 
-static const double CONSTANT = 2.0, ATTN_GROWTH = 1.0, FFN_GROWTH = 0.3, SCORE_DEVIATION = 2.0, LOGIT_DEVIATION = 3.0,
-                    GAIN_DEVIATION = 0.1, UNLIKELY = 15.0;
+static const double CONSTANT = 2.0, ATTN_GROWTH = 1.0, FFN_GROWTH = 0.3, SCORE_DEVIATION = 2.0,
+                    LOGIT_DEVIATION = 3.0, GAIN_DEVIATION = 0.1, UNLIKELY = 15.0;
 static const double SILU_SQUARE = 0.3558;       /* mean of silu(z)^2 for normal z           */
 
 struct Fill {
@@ -83,7 +84,8 @@ static double deviation(const Sizes *s, Role role)
     case ROLE_Q:
     case ROLE_K:     return sqrt(SCORE_DEVIATION / width);      /* a score is their product     */
     case ROLE_O:     return sqrt(ATTN_GROWTH / layers / (double)(s->n_heads * s->head_size));
-    case ROLE_DOWN:  return sqrt(FFN_GROWTH / layers / (mixing(s) * SILU_SQUARE * (double)s->hidden));
+    case ROLE_DOWN:
+        return sqrt(FFN_GROWTH / layers / (mixing(s) * SILU_SQUARE * (double)s->hidden));
     default:         return 1.0 / sqrt(width);
     }
 }
@@ -122,7 +124,8 @@ static double adjust_row(uint8_t *row, const Task *t, int64_t r)
     const Sizes *s = &t->fill->sizes;
     switch (t->tensor->role) {
     case ROLE_EMBED: return set_constant(row, t, (float)CONSTANT);
-    case ROLE_OUT:   return r < WORDS_TEXT ? set_constant(row, t, (float)(-UNLIKELY / t->fill->constant)) : 0.0;
+    case ROLE_OUT:
+        return r < WORDS_TEXT ? set_constant(row, t, (float)(-UNLIKELY / t->fill->constant)) : 0.0;
     case ROLE_O:
     case ROLE_DOWN:                                     /* zero bytes are zeros in every format */
         if (r % s->width >= first_silent(s, t->tensor->role)) memset(row, 0, (size_t)t->row_bytes);
@@ -147,7 +150,8 @@ static void fill_chunk(void *arg, int64_t i, int worker)
     const float spread = (float)deviation(&t->fill->sizes, t->tensor->role);
     format_info[t->tensor->format].draw(rows, (size_t)(n_rows * t->cols), spread, &rng);
     double sum = 0.0;
-    for (int64_t r = 0; r < n_rows; r++) sum += adjust_row(rows + r * t->row_bytes, t, chunk * t->chunk_rows + r);
+    for (int64_t r = 0; r < n_rows; r++)
+        sum += adjust_row(rows + r * t->row_bytes, t, chunk * t->chunk_rows + r);
     t->fill->sums[i] = sum;
 }
 
@@ -156,7 +160,8 @@ static void fill_chunk(void *arg, int64_t i, int worker)
 Status meter_add(Meter *m, int64_t n_bytes, Error *error)
 {
     m->done += n_bytes;
-    if (m->progress && m->progress(m->user, m->done, m->total)) return fail(error, CANCELLED, "stopped on request");
+    if (m->progress && m->progress(m->user, m->done, m->total))
+        return fail(error, CANCELLED, "stopped on request");
     return OK;
 }
 
@@ -166,9 +171,12 @@ static Status put(GgufWriter *w, const void *bytes, int64_t n_bytes, Meter *mete
     return meter_add(meter, n_bytes, error);
 }
 
-static Status fill_matrix(Fill *f, const OutTensor *tensor, int index, GgufWriter *w, Meter *meter, Error *error)
+static Status fill_matrix(Fill *f, const OutTensor *tensor, int index, GgufWriter *w, Meter *meter,
+                          Error *error)
 {
-    Task t = { .fill = f, .tensor = tensor, .index = index, .rows = out_rows(tensor), .cols = out_cols(tensor) };
+    Task t = { .fill = f, .tensor = tensor, .index = index };
+    t.rows = out_rows(tensor);
+    t.cols = out_cols(tensor);
     t.row_bytes = format_row_bytes(tensor->format, t.cols);
     t.chunk_rows = t.row_bytes < CHUNK_BYTES ? CHUNK_BYTES / t.row_bytes : 1;
     const int64_t n_chunks = (t.rows + t.chunk_rows - 1) / t.chunk_rows;
@@ -243,14 +251,16 @@ static void make_router(Fill *f, int layer, Rng *rng)
         for (int64_t i = first; i < first + n; i++) f->router[e * width + i] /= f->gains[i];
 }
 
-static Status fill_router(Fill *f, const OutTensor *t, int index, GgufWriter *w, Meter *meter, Error *error)
+static Status fill_router(Fill *f, const OutTensor *t, int index, GgufWriter *w, Meter *meter,
+                          Error *error)
 {
     Rng rng = chunk_rng(f->seed, index, 0);
     make_router(f, t->layer, &rng);
     return put(w, f->router, out_bytes(t), meter, error);
 }
 
-Status fill_tensor(Fill *f, const OutTensor *t, int index, GgufWriter *w, Meter *meter, Error *error)
+Status fill_tensor(Fill *f, const OutTensor *t, int index, GgufWriter *w, Meter *meter,
+                   Error *error)
 {
     if (t->vector) return fill_gains(f, index, w, meter, error);
     if (t->role == ROLE_ROUTER) return fill_router(f, t, index, w, meter, error);
@@ -269,7 +279,8 @@ static Status make_offsets(Fill *f, double skew, Error *error)
 
 static int64_t longest_row(const Sizes *s)
 {
-    const int64_t heads = s->n_heads * s->head_size, most = s->hidden > s->width ? s->hidden : s->width;
+    const int64_t heads = s->n_heads * s->head_size,
+                  most = s->hidden > s->width ? s->hidden : s->width;
     return (heads > most ? heads : most) * (int64_t)sizeof(float);
 }
 

@@ -23,7 +23,8 @@ static int64_t dim_size(const Sizes *s, Dim dim)
 static const TensorRule *find_rule(const Arch *arch, Role role)
 {
     for (int i = 0; i < arch->n_tensors; i++)
-        if (arch->tensors[i].role == role && arch->tensors[i].name[SOURCE_GGUF]) return &arch->tensors[i];
+        if (arch->tensors[i].role == role && arch->tensors[i].name[SOURCE_GGUF])
+            return &arch->tensors[i];
     return NULL;
 }
 
@@ -36,7 +37,8 @@ static void make_name(char name[OUT_NAME_BYTES], const char *pattern, int layer)
         snprintf(name, OUT_NAME_BYTES, "%s", pattern);
 }
 
-static Status add_tensor(OutList *list, const Arch *arch, const Sizes *s, Role role, int layer, Error *error)
+static Status add_tensor(OutList *list, const Arch *arch, const Sizes *s, Role role, int layer,
+                         Error *error)
 {
     const TensorRule *rule = find_rule(arch, role);
     if (!rule) return OK;                               /* a dense layer has no router          */
@@ -48,7 +50,8 @@ static Status add_tensor(OutList *list, const Arch *arch, const Sizes *s, Role r
         const int64_t size = dim_size(s, rule->shape[t->n_dims]);
         t->dims[t->n_dims++] = size;
         if (size < 1 || !checked_mul(n_values, size, &n_values) || n_values > INT64_MAX / 64)
-            return fail(error, BAD_ARGUMENT, "%s: expected a sane number of values, found dimension %lld", t->name,
+            return fail(error, BAD_ARGUMENT,
+                        "%s: expected a sane number of values, found dimension %lld", t->name,
                         (long long)size);
     }
     return OK;
@@ -91,8 +94,8 @@ Status out_check(const OutTensor *t, Error *error)
 {
     const FormatInfo *f = &format_info[t->format];
     if (out_cols(t) % f->block_values == 0) return OK;
-    return fail(error, BAD_ARGUMENT, "%s: %s needs rows of a multiple of %d numbers, found %lld", t->name, f->name,
-                f->block_values, (long long)out_cols(t));
+    return fail(error, BAD_ARGUMENT, "%s: %s needs rows of a multiple of %d numbers, found %lld",
+                t->name, f->name, f->block_values, (long long)out_cols(t));
 }
 
 /* ---- settings ---- */
@@ -135,7 +138,8 @@ Status put_sizes(GgufWriter *w, const Arch *arch, const Sizes *s, Error *error)
         snprintf(key, sizeof key, "%.*s", (int)strcspn(keys, "|"), keys);
         const double value = size_value(s, rule->size);
         const bool real = rule->size == SIZE_NORM_EPS || rule->size == SIZE_ROPE_BASE;
-        TRY(real ? gguf_put_f32(w, key, (float)value, error) : gguf_put_u32(w, key, (uint32_t)value, error));
+        TRY(real ? gguf_put_f32(w, key, (float)value, error)
+                 : gguf_put_u32(w, key, (uint32_t)value, error));
     }
     /* Two keys every reader knows and no size of ours needs: both follow from other sizes. */
     snprintf(key, sizeof key, "%s.attention.value_length", family);

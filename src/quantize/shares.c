@@ -30,7 +30,8 @@ void zipf_shares(int n_experts, int n_used, double skew, double *shares)
         double sum = 0.0;
         for (int e = n_capped; e < n_experts; e++) sum += pow(e + 1, -skew);
         const double left = 1.0 - n_capped * cap;
-        for (int e = 0; e < n_experts; e++) shares[e] = e < n_capped ? cap : left * pow(e + 1, -skew) / sum;
+        for (int e = 0; e < n_experts; e++)
+            shares[e] = e < n_capped ? cap : left * pow(e + 1, -skew) / sum;
         if (n_capped == n_used || shares[n_capped] <= cap) return;
         n_capped++;
     }
@@ -39,7 +40,7 @@ void zipf_shares(int n_experts, int n_used, double skew, double *shares)
 typedef struct Coins {
     int     n_experts, n_used;
     double *above;                  /* [E] chance to exceed t                               */
-    double *front, *back;           /* [E + 1][U] chances of k above among the first e, the last E - e */
+    double *front, *back; /* [E + 1][U] chances of k above among the first e, the last E - e */
 } Coins;
 
 static Status coins_new(int n_experts, int n_used, Coins *out, Error *error)
@@ -69,7 +70,8 @@ static void toss(Coins *c, const double *offsets, double t)
     for (int e = 0; e < n; e++) c->above[e] = 0.5 * erfc((t - offsets[e]) * M_SQRT1_2);
     for (int k = 0; k < u; k++) c->front[k] = c->back[n * u + k] = k == 0;
     for (int e = 0; e < n; e++) add_coin(c->front + (e + 1) * u, c->front + e * u, c->above[e], u);
-    for (int e = n - 1; e >= 0; e--) add_coin(c->back + e * u, c->back + (e + 1) * u, c->above[e], u);
+    for (int e = n - 1; e >= 0; e--)
+        add_coin(c->back + e * u, c->back + (e + 1) * u, c->above[e], u);
 }
 
 /* P(fewer than U above t) when expert e does not count. */
@@ -152,7 +154,8 @@ Status share_offsets(int n_experts, int n_used, const double *shares, double *of
     coins_free(&coins);
     free(chosen);
     if (status == OK && worst > 0.01)
-        return fail(error, BAD_ARGUMENT, "router skew: no scores give these shares to %d experts of which %d are used",
+        return fail(error, BAD_ARGUMENT,
+                    "router skew: no scores give these shares to %d experts of which %d are used",
                     n_experts, n_used);
     /* Rounded, so that the last bit of another machine's erfc cannot change a file. */
     for (int e = 0; e < n_experts; e++) offsets[e] = round(offsets[e] * 4096) / 4096;

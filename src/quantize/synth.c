@@ -31,7 +31,8 @@ typedef struct Plan {
 /* ---- options to sizes ---- */
 
 /* "shape: expected one of tiny, .., found 'x'". */
-static Status fail_choice(const char *what, const char *const *names, const char *found, Error *error)
+static Status fail_choice(const char *what, const char *const *names, const char *found,
+                          Error *error)
 {
     Buffer list = { 0 };
     for (int i = 0; names[i]; i++) buffer_format(&list, "%s%s", i ? ", " : "", names[i]);
@@ -41,18 +42,21 @@ static Status fail_choice(const char *what, const char *const *names, const char
     return status;
 }
 
-static Status take(const char *name, int64_t given, int64_t least, int64_t most, int64_t *size, Error *error)
+static Status take(const char *name, int64_t given, int64_t least, int64_t most, int64_t *size,
+                   Error *error)
 {
     if (given) *size = given;
     if (*size >= least && *size <= most) return OK;
-    return fail(error, BAD_ARGUMENT, "%s: expected %lld to %lld, found %lld", name, (long long)least, (long long)most,
-                (long long)*size);
+    return fail(error, BAD_ARGUMENT, "%s: expected %lld to %lld, found %lld", name,
+                (long long)least, (long long)most, (long long)*size);
 }
 
 static Status take_experts(const SynthOptions *o, Sizes *s, Error *error)
 {
     if (o->n_experts == -1 || (s->dense && o->n_experts == 0)) {
-        if (o->n_used) return fail(error, BAD_ARGUMENT, "experts used: expected experts to use, found a dense model");
+        if (o->n_used)
+            return fail(error, BAD_ARGUMENT,
+                        "experts used: expected experts to use, found a dense model");
         s->dense = true;
         s->n_experts = s->n_used = 1;
         return OK;
@@ -61,12 +65,14 @@ static Status take_experts(const SynthOptions *o, Sizes *s, Error *error)
     s->dense = false;
     TRY(take("experts", o->n_experts, 1, EXPERTS_MAX, &s->n_experts, error));
     if (s->n_used > s->n_experts) s->n_used = s->n_experts;
-    return take("experts used", o->n_used, 1, s->n_experts < USED_MAX ? s->n_experts : USED_MAX, &s->n_used, error);
+    return take("experts used", o->n_used, 1, s->n_experts < USED_MAX ? s->n_experts : USED_MAX,
+                &s->n_used, error);
 }
 
 static Status take_sizes(const SynthOptions *o, Sizes *s, Error *error)
 {
-    if (!o->like || !arch_shape(o->like, s)) return fail_choice("shape", synth_shapes, o->like, error);
+    if (!o->like || !arch_shape(o->like, s))
+        return fail_choice("shape", synth_shapes, o->like, error);
     TRY(take("layers", o->n_layers, 1, LAYERS_MAX, &s->n_layers, error));
     TRY(take("width", o->width, WIDTH_LEAST, WIDTH_MOST, &s->width, error));
     TRY(take("expert width", o->hidden, 1, WIDTH_MOST, &s->hidden, error));
@@ -82,7 +88,8 @@ static Status take_sizes(const SynthOptions *o, Sizes *s, Error *error)
         return fail(error, BAD_ARGUMENT, "heads: expected a multiple of %lld kv heads, found %lld",
                     (long long)s->n_kv_heads, (long long)s->n_heads);
     if (s->head_size % 2)
-        return fail(error, BAD_ARGUMENT, "head size: expected an even number, found %lld", (long long)s->head_size);
+        return fail(error, BAD_ARGUMENT, "head size: expected an even number, found %lld",
+                    (long long)s->head_size);
     s->n_turned = s->head_size;
     return OK;
 }
@@ -94,7 +101,8 @@ static Status find_family(Plan *p, Error *error)
             p->arch = arch_table[i];
             return OK;
         }
-    return fail(error, UNSUPPORTED, "no family of models has %s experts", p->sizes.dense ? "no" : "any");
+    return fail(error, UNSUPPORTED, "no family of models has %s experts",
+                p->sizes.dense ? "no" : "any");
 }
 
 static Status plan_tensors(Plan *p, Error *error)
@@ -114,9 +122,11 @@ static Status plan_make(const SynthOptions *o, Plan *out, Error *error)
     *out = (Plan){ 0 };
     TRY(take_sizes(o, &out->sizes, error));
     if (!(o->router_skew >= 0 && o->router_skew <= SKEW_MOST))
-        return fail(error, BAD_ARGUMENT, "router skew: expected 0 to %g, found %g", SKEW_MOST, o->router_skew);
+        return fail(error, BAD_ARGUMENT, "router skew: expected 0 to %g, found %g", SKEW_MOST,
+                    o->router_skew);
     if (out->sizes.dense && o->router_skew > 0)
-        return fail(error, BAD_ARGUMENT, "router skew: expected a model with experts, found a dense one");
+        return fail(error, BAD_ARGUMENT,
+                    "router skew: expected a model with experts, found a dense one");
     out->recipe = recipe_find(o->type ? o->type : "");
     if (!out->recipe) return fail_choice("type", synth_types, o->type, error);
     TRY(find_family(out, error));
@@ -154,14 +164,16 @@ static Status put_header(GgufWriter *w, const Plan *p, const SynthOptions *o, Er
     return put_words(w, "tokenizer.chat_template", words_template, error);
 }
 
-static Status put_tensors(GgufWriter *w, const Plan *p, Fill *fill, const SynthOptions *o, Error *error)
+static Status put_tensors(GgufWriter *w, const Plan *p, Fill *fill, const SynthOptions *o,
+                          Error *error)
 {
     Meter meter = { o->progress, o->progress_user, 0, p->n_bytes };
     for (int i = 0; i < p->list.n; i++) {
         const OutTensor *t = &p->list.tensors[i];
         TRY(gguf_declare(w, t->name, t->format, t->n_dims, t->dims, error));
     }
-    for (int i = 0; i < p->list.n; i++) TRY(fill_tensor(fill, &p->list.tensors[i], i, w, &meter, error));
+    for (int i = 0; i < p->list.n; i++)
+        TRY(fill_tensor(fill, &p->list.tensors[i], i, w, &meter, error));
     return OK;
 }
 
