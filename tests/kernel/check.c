@@ -78,13 +78,20 @@ bool judge(Check *c, double want, double got, double bound, const char *what, si
     return false;
 }
 
+static uint32_t bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
 /* The same bits; any NaN counts as any other, because which of two NaNs an addition hands on
  * depends on the order in which a compiler names its operands. */
 bool judge_same(Check *c, const float *want, const float *got, size_t n, const char *what,
                 Fill fill)
 {
     for (size_t i = 0; i < n; i++) {
-        if (!memcmp(&want[i], &got[i], sizeof *want) || (isnan(want[i]) && isnan(got[i]))) continue;
+        if (bits_of(want[i]) == bits_of(got[i]) || (isnan(want[i]) && isnan(got[i]))) continue;
         printf("  FAIL %s %s, %s %zu of %zu, fill %s, seed %llu: want %a got %a, and they should "
                "be equal\n",
                c->kernel, c->set, what, i, n, fill_name[fill], (unsigned long long)c->seed,
@@ -144,13 +151,9 @@ static Check check = { .seed = 1 };
 /* Only what a signal handler may do: one write. */
 static void on_fault(int signal_number)
 {
-    static const char *const part[] = {"  FAULT in ", NULL, " ", NULL,
-                                       ": it touched an unreadable page\n"};
-    const char *text[ARRAY_LEN(part)];
-    memcpy(text, part, sizeof part);
-    text[1] = check.kernel;
-    text[3] = check.set;
-    for (int i = 0; i < ARRAY_LEN(part); i++)
+    const char *const text[] = { "  FAULT in ", check.kernel, " ", check.set,
+                                 ": it touched an unreadable page\n" };
+    for (int i = 0; i < ARRAY_LEN(text); i++)
         if (write(STDOUT_FILENO, text[i], strlen(text[i])) < 0) break;
     _exit(128 + signal_number);
 }

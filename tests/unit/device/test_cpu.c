@@ -205,7 +205,7 @@ static void cpu_is_near_ref(void **state)
 static void same_bytes(const World *w, const Answer *want, const Answer *got, const char *how)
 {
 #define SAME(op)                                                                                   \
-    if (memcmp(want->op, got->op, sizeof want->op))                                                \
+    if (!bits_equal(want->op, got->op, sizeof want->op))                                           \
         fail_msg("%s differs, weights %s, cache %s, %s", #op, format_info[w->weights].name,        \
                  format_info[w->cache].name, how);
     SAME(embed) SAME(norm) SAME(add) SAME(pick) SAME(combine)

@@ -106,9 +106,9 @@ static void nan_stays_in_its_row(void **state)
     Answer *after = answer(d, w, T);
     for (int t = 0; t < T; t++) {
         const bool same =
-            !memcmp(before->project[t], after->project[t], sizeof before->project[t]) &&
-            !memcmp(before->attend[t], after->attend[t], sizeof before->attend[t]) &&
-            !memcmp(before->combine[t], after->combine[t], sizeof before->combine[t]);
+            bits_equal(before->project[t], after->project[t], sizeof before->project[t]) &&
+            bits_equal(before->attend[t], after->attend[t], sizeof before->attend[t]) &&
+            bits_equal(before->combine[t], after->combine[t], sizeof before->combine[t]);
         assert_int_equal(same, t != 5);
     }
     for (int i = 0; i < N; i++) assert_true(isnan(after->project[5][i]));

@@ -64,6 +64,12 @@ static inline int64_t gate_row(int expert) { return N + V + (int64_t)expert * (2
 static inline int64_t up_row(int expert)   { return gate_row(expert) + F; }
 static inline int64_t down_row(int expert) { return gate_row(expert) + 2 * F; }
 
+/* Bits are what we promise, so bits are what we compare: -0 is not 0 here. */
+static inline bool bits_equal(const void *a, const void *b, size_t n_bytes)
+{
+    return memcmp(a, b, n_bytes) == 0;
+}
+
 /* ---- made up ---- */
 
 static inline float world_normal(Rng *rng)

@@ -24,7 +24,7 @@ static void check_format(Format format)
     for (size_t i = 0; i < n * values; i++) {
         /* Of two NaNs that meet, which one goes on is the compiler's choice. */
         if (isnan(want[i]) && isnan(got[i])) continue;
-        if (memcmp(&want[i], &got[i], sizeof *got))
+        if (!bits_equal(&want[i], &got[i], sizeof *got))
             fail_msg("%s block %zu number %zu: want %a got %a", info->name, i / values, i % values,
                      (double)want[i], (double)got[i]);
     }
@@ -50,7 +50,7 @@ static void plain_formats_convert_each_number(void **state)
         format_info[bf16 ? BF16 : F16].decode(got, halves, 65536);
         for (unsigned h = 0; h < 65536; h++) {
             const float want = bf16 ? bf16_to_f32((uint16_t)h) : f16_to_f32((uint16_t)h);
-            if (memcmp(&want, &got[h], sizeof want))
+            if (!bits_equal(&want, &got[h], sizeof want))
                 fail_msg("half %04x: want %a got %a", h, (double)want, (double)got[h]);
         }
     }

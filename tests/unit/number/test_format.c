@@ -7,11 +7,13 @@
 static void rows_are_those_of_the_file_format(void **state)
 {
     (void)state;
-    static const struct { const char *name; int id, values, bytes; } want[] = {
-        { "F32", 0, 1, 4 },       { "F16", 1, 1, 2 },       { "BF16", 30, 1, 2 },      { "Q4_0", 2, 32, 18 },
-        { "Q4_1", 3, 32, 20 },    { "Q5_0", 6, 32, 22 },    { "Q5_1", 7, 32, 24 },     { "Q8_0", 8, 32, 34 },
-        { "Q2_K", 10, 256, 84 },  { "Q3_K", 11, 256, 110 }, { "Q4_K", 12, 256, 144 },  { "Q5_K", 13, 256, 176 },
-        { "Q6_K", 14, 256, 210 },
+    static const struct { const char *name; int id, values, bytes;
+    } want[] = {
+        {"F32", 0, 1, 4},       {"F16", 1, 1, 2},       {"BF16", 30, 1, 2},
+        {"Q4_0", 2, 32, 18},    {"Q4_1", 3, 32, 20},    {"Q5_0", 6, 32, 22},
+        {"Q5_1", 7, 32, 24},    {"Q8_0", 8, 32, 34},    {"Q2_K", 10, 256, 84},
+        {"Q3_K", 11, 256, 110}, {"Q4_K", 12, 256, 144}, {"Q5_K", 13, 256, 176},
+        {"Q6_K", 14, 256, 210},
     };
     assert_int_equal(ARRAY_LEN(want), N_FORMATS);
     for (int i = 0; i < ARRAY_LEN(want); i++) {

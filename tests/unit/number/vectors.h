@@ -5,6 +5,14 @@
 
 #include "support.h"
 
+#include <stdbool.h>
+
+/* Bits are what we promise, so bits are what we compare: -0 is not 0 here. */
+static inline bool bits_equal(const void *a, const void *b, size_t n_bytes)
+{
+    return memcmp(a, b, n_bytes) == 0;
+}
+
 /* The count at the front, then two runs of bytes of count * a_bytes and count * b_bytes; free *a
  * and *b. */
 static inline uint32_t read_vectors(const char *name, size_t a_bytes, void **a, size_t b_bytes,
