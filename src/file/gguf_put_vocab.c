@@ -113,6 +113,8 @@ Status gguf_put_vocab(GgufWriter *w, const Vocab *v, Error *error)
     TRY(put_pieces(w, v, error));
     if (!spm) TRY(put_merges(w, v, error));
     TRY(put_ids(w, v, error));
+    /* GGUF has no key for this; other readers pass over ours and differ on text that is not composed. */
+    if (v->nfc) TRY(gguf_put_bool(w, "mixt.tokenizer.nfc", true, error));
     if (!spm) return OK;
     if (v->charsmap)
         TRY(gguf_put_u8s(w, "tokenizer.ggml.precompiled_charsmap", v->charsmap, v->charsmap_bytes,

@@ -286,6 +286,7 @@ Status gguf_vocab_finish(Gguf *g, Error *error)
     TRY(flag_key(g, "tokenizer.ggml.add_bos_token", &v->add_bos, error));
     TRY(flag_key(g, "tokenizer.ggml.add_eos_token", &v->add_eos, error));
     TRY(flag_key(g, "tokenizer.ggml.add_space_prefix", &v->add_space_prefix, error));
+    TRY(flag_key(g, "mixt.tokenizer.nfc", &v->nfc, error));
     TRY(flag_key(g, "tokenizer.ggml.remove_extra_whitespaces", &v->remove_extra_whitespaces,
                  error));
     return vocab_check(v, g->stream.file->path, error);

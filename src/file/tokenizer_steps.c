@@ -98,8 +98,6 @@ static bool prepends_space(const json_t *step)
     return is(step, "Prepend") && text && strcmp(text, LOWER_ONE_EIGHTH_BLOCK) == 0;
 }
 
-/* NFC is let pass for byte-level models: their GGUF twins do not have it either, and it leaves
- * text alone that is composed already, as nearly all is. */
 static Status read_normalizer(StepsReader *r, Error *error)
 {
     Chain chain;
@@ -108,7 +106,8 @@ static Status read_normalizer(StepsReader *r, Error *error)
         const json_t *step = chain.steps[i];
         const bool spm = r->vocab->kind == VOCAB_SPM;
         if (spm && prepends_space(step)) r->vocab->add_space_prefix = true;
-        else if (!(spm && replaces_spaces(step)) && (spm || !is(step, "NFC")))
+        else if (!spm && is(step, "NFC")) r->vocab->nfc = true;
+        else if (!(spm && replaces_spaces(step)))
             return unsupported(r, "normalizer", step, error);
     }
     return OK;

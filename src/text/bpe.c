@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 /* ---- the alphabet of bytes ----
  *
@@ -200,21 +201,36 @@ static void replace_invalid(const char *text, size_t n_bytes, Buffer *out)
     }
 }
 
+/* Canonical composition; the text is valid by now.  The caller frees *out. */
+static Status compose(const char *text, size_t n_bytes, char **out, size_t *n_out, Error *error)
+{
+    utf8proc_uint8_t *composed = NULL;
+    const utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n_bytes, &composed,
+                                            UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    if (n == UTF8PROC_ERROR_NOMEM) return fail_memory(error, "the tokens of a text");
+    if (n < 0) return fail(error, BAD_ARGUMENT, "a text cannot be normalised: %s", utf8proc_errmsg(n));
+    *out = (char *)composed;
+    *n_out = (size_t)n;
+    return OK;
+}
+
 Status bpe_tokenize(const Tokenizer *t, const char *text, size_t n_bytes, TokenList *out, Error *error)
 {
     Buffer valid = { 0 };
+    char *composed = NULL;
+    Status status = OK;
     if (!utf8_valid(text, n_bytes)) {
         replace_invalid(text, n_bytes, &valid);
-        if (valid.failed) {
-            buffer_free(&valid);
-            return fail_memory(error, "the tokens of a text");
-        }
+        if (valid.failed) status = fail_memory(error, "the tokens of a text");
         text = valid.data;
         n_bytes = valid.n_bytes;
     }
+    if (status == OK && t->vocab->nfc) status = compose(text, n_bytes, &composed, &n_bytes, error);
+    if (composed) text = composed;
     Sentence s = { .t = t, .out = out };
-    const Status status = pretokenize(t->bpe.pre, text, n_bytes, take_word, &s, error);
+    if (status == OK) status = pretokenize(t->bpe.pre, text, n_bytes, take_word, &s, error);
     merge_free(&s.work);
     buffer_free(&valid);
+    free(composed);
     return status;
 }

@@ -2,10 +2,9 @@
  * text/builtin.c - prompt formats for files that bring no template of their own.
  *
  * They are templates like any other, so that one renderer serves all.  The exact texts, space by
- * space, are in docs/format/prompts.md. */
+ * space, are in tests/unit/text/test_template.c. */
 #include "text/template.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* Roles take turns, a user first; tools and system texts are for formats that know them. */
@@ -137,11 +136,11 @@ Status template_builtin(const char *name, Template **out, Error *error)
 {
     Buffer known = { 0 };
     *out = NULL;
-    for (int i = 0; i < ARRAY_LEN(formats); i++) {
+    for (int i = 0; i < ARRAY_LEN(formats); i++)
         if (strcmp(name, formats[i].name) == 0)
             return template_new(formats[i].source, strlen(formats[i].source), name, out, error);
+    for (int i = 0; i < ARRAY_LEN(formats); i++)
         buffer_format(&known, "%s%s", i ? ", " : "", formats[i].name);
-    }
     const Status status = fail(error, UNSUPPORTED, "no prompt format is named '%s'; there are %s", name,
                                known.data ? known.data : "none");
     buffer_free(&known);

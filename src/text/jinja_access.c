@@ -141,6 +141,14 @@ Status get_attribute(Vm *vm, Value object, const Str *name, Value *out)
     return found ? OK : value_missing(vm, name->bytes, name->n_bytes, out);
 }
 
+Status get_method(Vm *vm, Value object, const Str *name, Value *out)
+{
+    bool found;
+    if (object.kind == V_UNDEFINED) return vm_fail_type(vm, "something that has attributes", object);
+    TRY(find_attribute(vm, object, name, out, &found));
+    return found ? OK : value_missing(vm, name->bytes, name->n_bytes, out);
+}
+
 Status get_item(Vm *vm, Value object, Value key, Value *out)
 {
     bool found;

@@ -315,6 +315,13 @@ static Status filter_round(Vm *vm, const Value *a, Value *out)
 
 /* ---- the rest ---- */
 
+static Status filter_attr(Vm *vm, const Value *a, Value *out)
+{
+    const Str *name;
+    TRY(need_string(vm, a[1], "the name of an attribute", &name));
+    return get_method(vm, a[0], name, out);
+}
+
 static Status filter_safe(Vm *vm, const Value *a, Value *out)
 {
     Value text;
@@ -392,16 +399,18 @@ static Status filter_truncate(Vm *vm, const Value *a, Value *out)
     const Str *s, *end = NULL;
     int64_t length = 255, leeway = 5;
     bool kill = false;
-    TRY(need_string(vm, a[0], "truncate", &s));
     if (a[1].kind != V_ABSENT) TRY(need_int(vm, a[1], "truncate's length", &length));
     if (a[2].kind != V_ABSENT) TRY(value_truth(vm, a[2], &kill));
     if (a[3].kind != V_ABSENT) TRY(need_string(vm, a[3], "truncate's end", &end));
     if (a[4].kind != V_ABSENT && a[4].kind != V_NONE) TRY(need_int(vm, a[4], "truncate's leeway", &leeway));
     const int64_t n_end = end ? (int64_t)str_points(end) : 3;
+    int64_t n;
+    bool has;
     if (length < n_end || leeway < 0) return vm_fail(vm, FAILED, "truncate's length or leeway is too small");
-    TRY(vm_work(vm, s->n_bytes));
+    TRY(value_length(vm, a[0], &n, &has));
     *out = a[0];
-    if ((int64_t)str_points(s) - leeway <= length) return OK;
+    if (has && n - leeway <= length) return OK;         /* whatever it is */
+    TRY(need_string(vm, a[0], "truncate", &s));
     size_t cut = str_offset(s, 0, (size_t)(length - n_end));
     if (!kill) {                            /* the last word goes whole */
         const char *space = memrchr(s->bytes, ' ', cut);
@@ -415,6 +424,7 @@ static Status filter_truncate(Vm *vm, const Value *a, Value *out)
 
 const Native jinja_filters_text[] = {
     { .name = "abs",         .params = "number",                        .call = filter_abs },
+    { .name = "attr",        .params = "obj name",                      .call = filter_attr },
     { .name = "capitalize",  .params = "s",                             .call = filter_capitalize },
     { .name = "center",      .params = "value width?",                  .call = filter_center },
     { .name = "count",       .params = "obj",                           .call = filter_length },

@@ -288,7 +288,7 @@ Status format_percent(Vm *vm, const Str *format, Value args, Value *out)
         if (percent) TRY(percent_field(&p, &text));
     }
     const bool all = args.kind == V_TUPLE ? p.n_used == args.as.list->n : p.n_used > 0 || args.kind == V_DICT ||
-                     args.kind == V_LIST || args.kind == V_NAMESPACE;
+                     args.kind == V_LIST || args.kind == V_UNDEFINED;
     if (!all) return vm_fail(vm, FAILED, "more values than the format has places for");
     return text_value(vm, &text, out);
 }
@@ -299,24 +299,23 @@ typedef struct Braces {
     Vm         *vm;
     const Str  *format;
     const Args *args;                   /* items[0] is the format itself                        */
-    int64_t     next;                   /* of "{}"; -1 once "{0}" was used                      */
-    bool        counted;
+    int64_t     next;                   /* of "{}"                                              */
+    bool        counted, numbered;      /* "{}" was used, "{0}" was                             */
 } Braces;
 
 static Status braces_argument(Braces *b, const Str *name, Value *out)
 {
     size_t at = 0;
-    int64_t index = b->next;
+    int64_t index;
     const bool number = read_number(name, &at, &index) && at == name->n_bytes;
-    if (name->n_bytes == 0) {
-        index = b->next++;
-        b->counted = true;
-    } else if (!number) {
+    if (name->n_bytes == 0) index = b->next++;
+    if (number) b->numbered = true;
+    if (b->counted && b->numbered)
+        return vm_fail(b->vm, FAILED, "a format counts its places or numbers them, not both");
+    if (!number && name->n_bytes > 0) {
         for (size_t i = 0; i < b->args->n_named; i++)
             if (str_equal(b->args->named[i].name, name)) return *out = b->args->named[i].value, OK;
         return vm_fail(b->vm, FAILED, "the format names an argument that is not given");
-    } else if (b->counted) {
-        return vm_fail(b->vm, FAILED, "a format counts its places or numbers them, not both");
     }
     if (index + 1 >= (int64_t)b->args->n) return vm_fail(b->vm, FAILED, "not enough values for the format");
     *out = b->args->items[index + 1];
@@ -329,6 +328,8 @@ static Status braces_path(Braces *b, const Str *path, Value *out)
     size_t at = 0;
     while (at < path->n_bytes && path->bytes[at] != '.' && path->bytes[at] != '[') at++;
     const Str first = { .bytes = path->bytes, .n_bytes = at };
+    if (at == 0 && path->n_bytes > 0) return vm_fail(b->vm, FAILED, "a format has an empty name");
+    if (at == 0) b->counted = true;
     TRY(braces_argument(b, &first, out));
     while (at < path->n_bytes) {
         const bool item = path->bytes[at] == '[';

@@ -161,11 +161,11 @@ static Status copy_method(Vm *vm, const Value *a, Value *out)
 }
 
 const Native jinja_dict_methods[] = {
-    { .name = "copy",   .params = "self",              .call = copy_method },
-    { .name = "get",    .params = "self key default?", .call = dict_get },
-    { .name = "items",  .params = "self",              .call = dict_items },
-    { .name = "keys",   .params = "self",              .call = dict_keys },
-    { .name = "values", .params = "self",              .call = dict_values },
+    { .name = "copy",   .params = "self /",              .call = copy_method },
+    { .name = "get",    .params = "self key default? /", .call = dict_get },
+    { .name = "items",  .params = "self /",              .call = dict_items },
+    { .name = "keys",   .params = "self /",              .call = dict_keys },
+    { .name = "values", .params = "self /",              .call = dict_values },
     { .name = NULL },
 };
 
@@ -200,9 +200,9 @@ static Status list_count(Vm *vm, const Value *a, Value *out)
 }
 
 const Native jinja_list_methods[] = {
-    { .name = "copy",  .params = "self",       .call = copy_method },
-    { .name = "count", .params = "self value", .call = list_count },
-    { .name = "index", .params = "self value", .call = list_index },
+    { .name = "copy",  .params = "self /",       .call = copy_method },
+    { .name = "count", .params = "self value /", .call = list_count },
+    { .name = "index", .params = "self value /", .call = list_index },
     { .name = NULL },
 };
 
@@ -226,7 +226,7 @@ static Status cycler_reset(Vm *vm, const Value *a, Value *out)
 }
 
 const Native jinja_cycler_methods[] = {
-    { .name = "next",  .params = "self", .call = cycler_next },
-    { .name = "reset", .params = "self", .call = cycler_reset },
+    { .name = "next",  .params = "self /", .call = cycler_next },
+    { .name = "reset", .params = "self /", .call = cycler_reset },
     { .name = NULL },
 };

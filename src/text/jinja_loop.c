@@ -15,6 +15,7 @@ struct Loop {
     bool         filtered, sized;       /* the loop has an `if`; its length is known            */
     int64_t      length, index0, depth0;
     bool         has_before, has_after;
+    bool         completed;             /* some round ran to its end: `else` does not           */
     Value        before, current, after;
     const Value *changed;               /* what loop.changed() saw last                         */
     size_t       n_changed;
@@ -164,6 +165,7 @@ static Status run_rounds(Vm *vm, Loop *loop, Text *out)
         TRY(assign(vm, loop->node->a, loop->current, scope));
         flow = FLOW_NEXT;
         TRY(run_body(vm, &loop->node->items, scope, out, &flow));
+        loop->completed = loop->completed || flow == FLOW_NEXT;
     }
     return OK;
 }
@@ -178,7 +180,7 @@ static Status run_loop(Vm *vm, const Node *node, Value iterable, Scope *scope, i
     TRY(value_items_or_fail(vm, iterable, &loop->items, &loop->n));
     loop->length = (int64_t)loop->n;
     TRY(run_rounds(vm, loop, out));
-    if (loop->index0 >= 0 || node->more.n == 0) return OK;
+    if (loop->completed || node->more.n == 0) return OK;
     Scope *inner = scope_new(vm, scope);
     if (!inner) return VM_LOST(vm);
     return run_body(vm, &node->more, inner, out, flow);

@@ -168,9 +168,15 @@ static Status join_lists(Vm *vm, Value a, Value b, Value *out)
 static Status repeat_string(Vm *vm, const Str *s, int64_t times, Value *out)
 {
     Text text = { 0 };
-    for (int64_t i = 0; i < times && s->n_bytes; i++) {
-        TRY(vm_work(vm, 0));
-        TRY(text_add_str(vm, &text, s, 0, s->n_bytes));
+    if (times < 0 || s->n_bytes == 0) times = 0;
+    if (times > TEXT_BYTES_MAX || s->n_bytes * (uint64_t)times > TEXT_BYTES_MAX)
+        return vm_fail(vm, NO_ROOM, "a text is longer than %d bytes", TEXT_BYTES_MAX);
+    const size_t whole = s->n_bytes * (size_t)times;
+    if (whole) TRY(text_add_str(vm, &text, s, 0, s->n_bytes));
+    while (text.n_bytes < whole) {      /* twice as much each round, so that few steps are counted */
+        const Str so_far = { .bytes = text.bytes, .n_bytes = text.n_bytes, .marks = text.marks, .trusted = text.trusted };
+        const size_t left = whole - text.n_bytes;
+        TRY(text_add_str(vm, &text, &so_far, 0, left < so_far.n_bytes ? left : so_far.n_bytes));
     }
     TRY(text_value(vm, &text, out));
     return s->markup ? mark_markup(vm, out) : OK;
@@ -204,7 +210,7 @@ static Status other_binary(Vm *vm, TokenKind op, Value a, Value b, Value *out)
     if (op == T_MUL && b.kind == V_STRING && value_as_int(a, &times)) return repeat_string(vm, b.as.string, times, out);
     if (op == T_MUL && is_list(a) && value_as_int(b, &times)) return repeat_list(vm, a, times, out);
     if (op == T_MUL && is_list(b) && value_as_int(a, &times)) return repeat_list(vm, b, times, out);
-    if (op == T_MOD && a.kind == V_STRING && b.kind != V_UNDEFINED) return format_percent(vm, a.as.string, b, out);
+    if (op == T_MOD && a.kind == V_STRING) return format_percent(vm, a.as.string, b, out);
     if (a.kind == V_UNDEFINED || b.kind == V_UNDEFINED)
         return vm_fail_type(vm, "an operand", a.kind == V_UNDEFINED ? a : b);
     return vm_fail(vm, FAILED, "%s %s %s makes no sense", value_type_name(a), sign_of(op), value_type_name(b));

@@ -16,7 +16,8 @@
 static int shortest_digits(double x, char digits[20], int *exponent)
 {
     char text[40];
-    for (int precision = 14; precision <= 16; precision++) {
+    /* 15 digits always come back, but for subnormal numbers, which hold fewer. */
+    for (int precision = x < 0x1p-1022 ? 0 : 14; precision <= 16; precision++) {
         snprintf(text, sizeof text, "%.*e", precision, x);
         if (strtod(text, NULL) == x) break;
     }

@@ -76,6 +76,7 @@ static Status run_filter_block(Vm *vm, const Node *node, Scope *scope, Text *out
     TRY(body_text(vm, &node->items, scope, flow, &value));
     if (*flow != FLOW_NEXT) return OK;
     TRY(filter_text(vm, node->a, value, scope, &value));
+    if (value.kind != V_STRING) return vm_fail_type(vm, "a text from the filters of a block", value);
     return text_add_value(vm, out, value);
 }
 

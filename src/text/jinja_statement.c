@@ -173,6 +173,13 @@ static Status parse_signature(Parser *p, Node *node)
     return OK;
 }
 
+static const Node *find_param(const Node *node, const char *name)
+{
+    for (size_t i = 0; i < node->more.n; i++)
+        if (str_is(&node->more.items[i]->text, name)) return node->more.items[i];
+    return NULL;
+}
+
 /* The body of a macro or caller: `break` does not reach out of it, and it is noted in the node's
  * value whether *args, **kwargs and caller() are wanted (bits 0, 1, 2). */
 static Status parse_macro_body(Parser *p, Node *node, const char *end)
@@ -181,12 +188,16 @@ static Status parse_macro_body(Parser *p, Node *node, const char *end)
     p->caller = p->varargs = p->kwargs = false;
     p->loops = 0;
     TRY(parse_block_to(p, end, &node->items));
-    const int64_t wants = (p->varargs ? 1 : 0) | (p->kwargs ? 2 : 0) | (p->caller ? 4 : 0);
+    const Node *caller = find_param(node, "caller");
+    if (p->caller && caller && !caller->a)
+        return parser_fail(p, node->line, BAD_FILE, "the parameter 'caller' needs a default");
+    const int64_t wants = (p->varargs && !find_param(node, "varargs") ? 1 : 0) |
+                          (p->kwargs && !find_param(node, "kwargs") ? 2 : 0) | (p->caller ? 4 : 0);
     node->value = value_int(wants);
     p->loops = outer.loops;
-    p->caller = outer.caller;
-    p->varargs = outer.varargs;
-    p->kwargs = outer.kwargs;
+    p->caller = p->caller || outer.caller;      /* what an inner macro mentions, the outer one has */
+    p->varargs = p->varargs || outer.varargs;
+    p->kwargs = p->kwargs || outer.kwargs;
     parser_harden(p, outer.n_unknown);
     return OK;
 }

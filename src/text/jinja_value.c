@@ -208,10 +208,12 @@ static Status string_items(Vm *vm, const Str *s, const Value **items, size_t *n)
     Value *points = vm_new(vm, *n, sizeof *points);
     if (!points) return VM_LOST(vm);
     size_t at = 0;
+    Str plain = *s;
+    plain.markup = false;               /* Markup's characters are plain strings, also in Python */
     for (size_t i = 0; i < *n; i++) {
         const size_t next = str_offset(s, at, 1);
         TRY(vm_work(vm, 0));
-        TRY(str_slice(vm, s, at, next, &points[i]));
+        TRY(str_slice(vm, &plain, at, next, &points[i]));
         at = next;
     }
     *items = points;

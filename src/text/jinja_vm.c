@@ -150,7 +150,7 @@ static bool next_param(Params *params)
 {
     params->at += strspn(params->at, " ");
     params->name = params->at;
-    params->n_bytes = strcspn(params->at, " ?");
+    params->n_bytes = strcspn(params->at, " ?/");
     params->at += params->n_bytes;
     params->optional = *params->at == '?';
     if (params->optional) params->at++;
@@ -161,6 +161,7 @@ static bool next_param(Params *params)
 static int param_index(const Native *native, const Str *name)
 {
     Params params = { .at = native->params };
+    if (strchr(native->params, '/')) return -1;
     for (int i = 0; next_param(&params); i++)
         if (params.n_bytes == name->n_bytes && memcmp(params.name, name->bytes, name->n_bytes) == 0)
             return i;

@@ -73,9 +73,9 @@ typedef struct Args {
     size_t       n_named;
 } Args;
 
-/* A function of ours.  With `params` ("s width? first?": a '?' marks what may be left out) the
- * arguments arrive sorted in a[], V_ABSENT where left out; without, as they were given.  For
- * methods, filters and tests the first argument is the subject. */
+/* A function of ours.  With `params` ("s width? first?": a '?' marks what may be left out, a '/' at
+ * the end that none can be given by name) the arguments arrive sorted in a[], V_ABSENT where left
+ * out; without, as they were given.  For methods, filters and tests the first is the subject. */
 struct Native {
     const char *name, *params;
     Status    (*call)(Vm *vm, const Value *a, Value *out);
@@ -114,6 +114,7 @@ Status loop_recurse(Vm *vm, Loop *loop, const Args *args, Value *out);
 
 /* x.name and x[key], as the sandbox of Jinja resolves them. */
 Status get_attribute(Vm *vm, Value object, const Str *name, Value *out);
+Status get_method(Vm *vm, Value object, const Str *name, Value *out);        /* no item instead */
 Status get_item(Vm *vm, Value object, Value key, Value *out);
 Status get_slice(Vm *vm, Value object, const Value bounds[3], Value *out);
 

@@ -39,6 +39,7 @@ typedef struct Vocab {
     const char  *pre;               /* BPE: name of the pre-tokeniser ("llama-bpe"), or NULL */
     const char  *pre_pattern;       /* BPE: the file's own pattern (tokenizer.json), or NULL */
     bool         ignore_merges;     /* BPE: a word that is a piece is taken whole          */
+    bool         nfc;               /* BPE: text is brought to Unicode's form NFC first    */
     const void  *charsmap;          /* SPM: precompiled_charsmap, or NULL                  */
     size_t       charsmap_bytes;
     int32_t      bos, eos, unknown; /* -1: none                                            */

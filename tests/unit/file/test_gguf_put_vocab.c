@@ -57,6 +57,7 @@ static void expect_same(const Vocab *a, const Vocab *b)
     assert_int_equal(a->n_ends, b->n_ends);
     for (int i = 0; i < a->n_ends; i++) assert_int_equal(a->ends[i], b->ends[i]);
     assert_int_equal(a->add_bos, b->add_bos);
+    assert_int_equal(a->nfc, b->nfc);
     assert_int_equal(a->add_eos, b->add_eos);
     if (a->kind != VOCAB_SPM) return;
     assert_int_equal(a->add_space_prefix, b->add_space_prefix);

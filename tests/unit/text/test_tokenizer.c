@@ -425,6 +425,26 @@ static void spaces_are_those_of_unicode(void **state)
     tokenizer_free(t);
 }
 
+/* "e" and a combining accent are one letter to a vocabulary that asks for composed text. */
+static void text_is_composed_when_the_vocabulary_asks(void **state)
+{
+    (void)state;
+    static const char apart[] = "e\xcc\x81t", together[] = "\xc3\xa9t";
+    char want[256], plain[256];
+    SmallVocab s;
+    small_bpe(&s);
+    Tokenizer *t = open_small(&s);
+    snprintf(want, sizeof want, "%s", ids_of(t, together, strlen(together), NULL));
+    snprintf(plain, sizeof plain, "%s", ids_of(t, apart, strlen(apart), NULL));
+    assert_string_not_equal(plain, want);
+    tokenizer_free(t);
+    s.vocab.nfc = true;
+    t = open_small(&s);
+    assert_string_equal(ids_of(t, apart, strlen(apart), NULL), want);
+    assert_string_equal(ids_of(t, together, strlen(together), NULL), want);
+    tokenizer_free(t);
+}
+
 int main(void)
 {
     small_spm(&spm);
@@ -442,6 +462,7 @@ int main(void)
         cmocka_unit_test(random_charsmaps_stay_inside),
         cmocka_unit_test(patterns_that_explode_give_up),
         cmocka_unit_test(spaces_are_those_of_unicode),
+        cmocka_unit_test(text_is_composed_when_the_vocabulary_asks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
