@@ -23,6 +23,7 @@
         print_error("ERROR: " __VA_ARGS__);                                                        \
         print_error("\n");                                                                         \
         _fail(__FILE__, __LINE__);                                                                 \
+        abort(); /* not reached, which compilers are not told */                                   \
     } while (0)
 
 /* "$MIXT_TEST_DATA/<name>" when that exists, else NULL after one line that says so: the test then
