@@ -3,6 +3,7 @@
 #include "app.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -88,7 +89,8 @@ static void on_interrupt(int number)
 
 void interrupt_listen(void)
 {
-    struct sigaction action = { .sa_handler = on_interrupt };   /* reads end with EINTR     */
+    /* Writes go on as if nothing had been; who waits for input does so in interrupt_wait. */
+    struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = SA_RESTART };
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     signal(SIGPIPE, SIG_IGN);                   /* a closed pipe is an error of write()     */
@@ -102,6 +104,18 @@ bool interrupt_pending(void)
 void interrupt_forget(void)
 {
     interrupted = 0;
+}
+
+bool interrupt_wait(int fd)
+{
+    struct pollfd in = { .fd = fd, .events = POLLIN };
+    sigset_t      stop, open;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGINT);
+    sigprocmask(SIG_BLOCK, &stop, &open);
+    const bool readable = !interrupted && ppoll(&in, 1, NULL, &open) > 0;
+    sigprocmask(SIG_SETMASK, &open, NULL);
+    return readable;
 }
 
 /* ---- standard output ---- */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * apps/app.h - what every subcommand leans on: its options, exit codes, complaints, standard output.
+ * apps/app.h - what every subcommand leans on: its options, exit codes, complaints, standard
+ * output.
  *
  * The rules of the command line, in one place: data goes to stdout, everything else to stderr; a
- * failure is one line that says what to do next where it can; the exit code says what kind it was. */
+ * failure is one line that says what to do next where it can; the exit code says what kind it was.
+ */
 #ifndef APPS_APP_H
 #define APPS_APP_H
 
@@ -21,7 +23,8 @@ typedef struct App {
 Exit exit_of(mixt_status status);
 /* One line on stderr, "mixt run: ...", control characters removed.  Returns `code`, so that a
  * command ends with `return complain(...)`. */
-Exit complain(const App *app, Exit code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+Exit complain(const App *app, Exit code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* The same for a failure of the library; `advice` ("try --ctx 512") may be NULL. */
 Exit problem(const App *app, const mixt_error *error, const char *advice);
 Exit base_problem(const App *app, const Error *error);
@@ -36,6 +39,9 @@ void remark_line(void *app, const char *line);
 void interrupt_listen(void);
 bool interrupt_pending(void);
 void interrupt_forget(void);
+/* Waits until fd can be read.  False after a signal; Ctrl-C cannot slip in between looking for it
+ * and going to sleep. */
+bool interrupt_wait(int fd);
 
 /* ---- standard output ---- */
 

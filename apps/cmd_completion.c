@@ -42,7 +42,8 @@ static void out_commands(void)
 /* What the argument of a command may be, when it is not a file. */
 static bool takes_files(const Command *command)
 {
-    return strstr(command->arguments, "MODEL") || strstr(command->arguments, "FILE") || strstr(command->arguments, "DIR");
+    return strstr(command->arguments, "MODEL") || strstr(command->arguments, "FILE") ||
+           strstr(command->arguments, "DIR");
 }
 
 /* ---- bash ---- */
@@ -133,7 +134,9 @@ static void zsh_command(const Command *command)
              "        '--help-all[all options]' \\\n");
     if (command->id == COMMAND_COMPLETION) out_text("        '1:shell:(bash zsh fish)' ;;\n");
     else if (command->id == COMMAND_HELP) out_text("        '1:command:($commands)' ;;\n");
-    else out_format("        '*:%s:%s' ;;\n", takes_files(command) ? "model" : "nothing", takes_files(command) ? "_files" : " ");
+    else
+        out_format("        '*:%s:%s' ;;\n", takes_files(command) ? "model" : "nothing",
+                   takes_files(command) ? "_files" : " ");
 }
 
 static void zsh(void)
@@ -148,8 +151,9 @@ static void zsh(void)
         quoted(commands[i].summary, ":\\");
         out_text("'\n");
     }
-    out_text("  )\n  if (( CURRENT == 2 )); then\n    _describe command described\n  else\n"
-             "    local command=$words[2]\n    shift words; (( CURRENT-- ))\n    case $command in\n");
+    out_text(
+        "  )\n  if (( CURRENT == 2 )); then\n    _describe command described\n  else\n"
+        "    local command=$words[2]\n    shift words; (( CURRENT-- ))\n    case $command in\n");
     for (int i = 0; i < N_COMMANDS; i++)
         if (!commands[i].hidden) zsh_command(&commands[i]);
     out_text("    esac\n  fi\n}\n"
@@ -160,7 +164,8 @@ static void zsh(void)
 
 static void fish_option(const Command *command, const Option *option)
 {
-    out_format("complete -c mixt -n '__fish_seen_subcommand_from %s' -l %s", command->name, option->name);
+    out_format("complete -c mixt -n '__fish_seen_subcommand_from %s' -l %s", command->name,
+               option->name);
     if (option->letter) out_format(" -s %c", option->letter);
     if (has_words(option)) {
         bool any = false;
@@ -185,14 +190,19 @@ static void fish(void)
         out_text("'\n");
         for (int k = 0; k < N_OPTIONS; k++)
             if (belongs(&options[k], &commands[i])) fish_option(&commands[i], &options[k]);
-        out_format("complete -c mixt -n '__fish_seen_subcommand_from %s' -l help -l help-all\n", commands[i].name);
+        out_format("complete -c mixt -n '__fish_seen_subcommand_from %s' -l help -l help-all\n",
+                   commands[i].name);
     }
-    out_text("complete -c mixt -f -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n");
+    out_text(
+        "complete -c mixt -f -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n");
 }
 
 Exit cmd_completion(const App *app)
 {
-    static const struct { const char *name; void (*print)(void); } shells[] = { { "bash", bash }, { "zsh", zsh }, { "fish", fish } };
+    static const struct {
+        const char *name;
+        void (*print)(void);
+    } shells[] = {{"bash", bash}, {"zsh", zsh}, {"fish", fish}};
     const char *name = app->options->arguments[0];
     for (int i = 0; i < ARRAY_LEN(shells); i++)
         if (strcmp(name, shells[i].name) == 0) return shells[i].print(), DONE;

@@ -17,10 +17,12 @@ static void raw_bytes(const Loaded *loaded, const Ids *ids, bool special, Buffer
     }
 }
 
-static mixt_status text_of(const Loaded *loaded, const Ids *ids, bool special, Buffer *out, mixt_error *error)
+static mixt_status text_of(const Loaded *loaded, const Ids *ids, bool special, Buffer *out,
+                           mixt_error *error)
 {
     size_t      n      = 0;
-    mixt_status status = mixt_detokenize(loaded->model, ids->ids, ids->n, special, NULL, 0, &n, error);
+    mixt_status status =
+        mixt_detokenize(loaded->model, ids->ids, ids->n, special, NULL, 0, &n, error);
     if (status != MIXT_OK && status != MIXT_NO_ROOM) return status;
     char *text = malloc(n + 1);
     if (!text) {
@@ -65,7 +67,8 @@ static Exit collect(const App *app, int64_t n_vocab, Ids *ids)
     code        = input_read(app, "-", &text);
     if (code == DONE && text.data && strlen(text.data) != text.n_bytes)
         code = complain(app, BAD_DATA, "standard input: expected ids as text, found a byte 0");
-    if (code == DONE) code = ids_add(app, text.data ? text.data : "", "standard input", BAD_DATA, n_vocab, ids);
+    if (code == DONE)
+        code = ids_add(app, text.data ? text.data : "", "standard input", BAD_DATA, n_vocab, ids);
     buffer_free(&text);
     return code;
 }

@@ -100,13 +100,17 @@ static void out_examples(const char *examples)
 
 Exit help_command(const Command *command, bool all)
 {
-    out_format("Usage: mixt %s%s%s [options]\n", command->name, command->arguments[0] ? " " : "", command->arguments);
+    out_format("Usage: mixt %s%s%s [options]\n", command->name, command->arguments[0] ? " " : "",
+               command->arguments);
     if (all) out_wrapped(command->description, 0, 0);
     else out_format("%c%s.\n\n", toupper((unsigned char)command->summary[0]), command->summary + 1);
     int n_options = 0;
-    for (Group group = 0; group < N_GROUPS; group++) n_options += out_group(command, group, all, all);
+    for (Group group = 0; group < N_GROUPS; group++)
+        n_options += out_group(command, group, all, all);
     if (all) {
-        if (n_options) out_text("\nEvery option has an environment twin: --top-k is MIXT_TOP_K. The man page lists\nthem.\n");
+        if (n_options)
+            out_text("\nEvery option has an environment twin: --top-k is MIXT_TOP_K. The man page "
+                     "lists\nthem.\n");
         out_text("Sizes take K, M, G (1024) and KB, MB, GB (1000). -- ends the options.\n");
     }
     const int n_more = count_more(command);
@@ -131,5 +135,6 @@ Exit cmd_help(const App *app)
 {
     if (app->options->n_arguments == 0) return help_program();
     const Command *command = command_find(app->options->arguments[0]);
-    return command ? help_command(command, false) : command_unknown(app, app->options->arguments[0]);
+    return command ? help_command(command, false)
+                   : command_unknown(app, app->options->arguments[0]);
 }

@@ -9,10 +9,13 @@
 #include "load.h"
 #include "progress.h"
 
-/* The rows of every id.  In pieces of whole steps, so that --batch means what it says and Ctrl-C works. */
-static mixt_status score(const App *app, Loaded *loaded, const Ids *ids, float *logits, mixt_error *error)
+/* The rows of every id.  In pieces of whole steps, so that --batch means what it says and Ctrl-C
+ * works. */
+static mixt_status score(const App *app, Loaded *loaded, const Ids *ids, float *logits,
+                         mixt_error *error)
 {
-    const size_t batch = opt_whole(app->options, OPT_BATCH) ? (size_t)opt_whole(app->options, OPT_BATCH) : 64;
+    const size_t batch =
+        opt_whole(app->options, OPT_BATCH) ? (size_t)opt_whole(app->options, OPT_BATCH) : 64;
     const size_t piece = batch * (batch < 256 ? 256 / batch : 1);
     Progress     progress = progress_begin("computing", false);
     mixt_status  status   = MIXT_OK;
@@ -36,13 +39,17 @@ static Exit write_all(const App *app, Loaded *loaded, const Ids *ids)
     int64_t       n_bytes;
     mixt_error    error;
     float *logits = NULL;           /* [T][V] */
-    if (checked_mul(dims[0], dims[1], &n_bytes) && checked_mul(n_bytes, (int64_t)sizeof *logits, &n_bytes))
+    if (checked_mul(dims[0], dims[1], &n_bytes) &&
+        checked_mul(n_bytes, (int64_t)sizeof *logits, &n_bytes))
         logits = malloc((size_t)n_bytes);
     if (!logits)
-        return complain(app, NO_FIT, "out of memory for %lld x %lld logits; try fewer ids, or without --all",
+        return complain(app, NO_FIT,
+                        "out of memory for %lld x %lld logits; try fewer ids, or without --all",
                         (long long)dims[0], (long long)dims[1]);
     mixt_status status = score(app, loaded, ids, logits, &error);
-    if (status == MIXT_OK) status = mixt_npy_write(opt_text(app->options, OPT_OUTPUT), MIXT_NPY_F32, logits, dims, 2, &error);
+    if (status == MIXT_OK)
+        status = mixt_npy_write(opt_text(app->options, OPT_OUTPUT), MIXT_NPY_F32, logits, dims, 2,
+                                &error);
     free(logits);
     return status == MIXT_OK ? DONE : problem(app, &error, NULL);
 }
@@ -52,20 +59,24 @@ static Exit write_last(const App *app, Loaded *loaded, const Ids *ids)
     mixt_error  error;
     mixt_status status = load_read(loaded, ids->ids, ids->n, NULL, &error);
     if (status == MIXT_OK)
-        status = mixt_npy_write(opt_text(app->options, OPT_OUTPUT), MIXT_NPY_F32, mixt_session_logits(loaded->session),
-                                &loaded->info.n_vocab, 1, &error);
+        status =
+            mixt_npy_write(opt_text(app->options, OPT_OUTPUT), MIXT_NPY_F32,
+                           mixt_session_logits(loaded->session), &loaded->info.n_vocab, 1, &error);
     return status == MIXT_OK ? DONE : problem(app, &error, NULL);
 }
 
 Exit cmd_logits(const App *app)
 {
-    if (!opt_given(app->options, OPT_OUTPUT)) return complain(app, USAGE, "expected -o FILE, the .npy file to write");
+    if (!opt_given(app->options, OPT_OUTPUT))
+        return complain(app, USAGE, "expected -o FILE, the .npy file to write");
     Loaded loaded = { 0 };
     Ids    ids    = { 0 };
     Exit   code   = load_model(app, app->options->arguments[0], false, &loaded);
     if (code == DONE) code = ids_from_option(app, loaded.info.n_vocab, &ids);
     if (code == DONE) code = load_network(app, ids.n, &loaded);
-    if (code == DONE) code = opt_flag(app->options, OPT_ALL) ? write_all(app, &loaded, &ids) : write_last(app, &loaded, &ids);
+    if (code == DONE)
+        code = opt_flag(app->options, OPT_ALL) ? write_all(app, &loaded, &ids)
+                                               : write_last(app, &loaded, &ids);
     ids_free(&ids);
     load_free(&loaded);
     return code;

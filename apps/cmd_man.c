@@ -88,7 +88,8 @@ static void option_section(const Command *command)
     }
     out_text(".SS Help\n.TP\n\\fB\\-h\\fR, \\fB\\-\\-help\\fR\nA screen of the common options.\n"
              ".TP\n\\fB\\-\\-help\\-all\\fR\nAll of them.\n.PP\n"
-             "Sizes take K, M, G (1024) and KB, MB, GB (1000). \\-\\- ends the options. What the command "
+             "Sizes take K, M, G (1024) and KB, MB, GB (1000). \\-\\- ends the options. What the "
+             "command "
              "line does not say is taken from the environment.\n");
 }
 
@@ -133,8 +134,10 @@ static void page_of_program(void)
     title(NULL);
     out_text(".SH NAME\nmixt \\- run sparse mixture\\-of\\-experts language models\n"
              ".SH SYNOPSIS\n\\fBmixt\\fR COMMAND [options]\n.SH DESCRIPTION\n"
-             "Runs Mixtral and models like it on the processor, from GGUF files, Hugging Face folders and "
-             "folders of Mistral's own. Data goes to standard output, everything else to standard error.\n"
+             "Runs Mixtral and models like it on the processor, from GGUF files, Hugging Face "
+             "folders and "
+             "folders of Mistral's own. Data goes to standard output, everything else to standard "
+             "error.\n"
              ".SH COMMANDS\n");
     for (int i = 0; i < N_COMMANDS; i++) {
         if (commands[i].hidden) continue;

@@ -11,7 +11,8 @@ static Exit read_text(const App *app, OptionId option, Buffer *out)
     return code;
 }
 
-static Exit render(const App *app, const Loaded *loaded, const Buffer *messages, const Buffer *tools)
+static Exit render(const App *app, const Loaded *loaded, const Buffer *messages,
+                   const Buffer *tools)
 {
     const bool as_ids = opt_flag(app->options, OPT_PRINT_IDS);
     mixt_chat  chat   = mixt_chat_defaults();
@@ -23,7 +24,7 @@ static Exit render(const App *app, const Loaded *loaded, const Buffer *messages,
     chat.tools_json            = tools->data;
     chat.add_generation_prompt = !opt_flag(app->options, OPT_NO_GENERATION_PROMPT);
     const mixt_status status   = encode_chat(loaded, &chat, &text, as_ids ? &ids : NULL, &error);
-    if (status == MIXT_BAD_ARGUMENT)            /* what is wrong is in the file, not in the words typed */
+    if (status == MIXT_BAD_ARGUMENT) /* what is wrong is in the file, not in the words typed */
         code = complain(app, BAD_DATA, "%s: %s", opt_text(app->options, OPT_MESSAGES), error.text);
     else if (status != MIXT_OK) code = problem(app, &error, NULL);
     else if (as_ids) {
@@ -39,7 +40,8 @@ static Exit render(const App *app, const Loaded *loaded, const Buffer *messages,
 
 Exit cmd_prompt(const App *app)
 {
-    if (!opt_given(app->options, OPT_MESSAGES)) return complain(app, USAGE, "expected --messages FILE, a JSON array of messages");
+    if (!opt_given(app->options, OPT_MESSAGES))
+        return complain(app, USAGE, "expected --messages FILE, a JSON array of messages");
     Loaded loaded   = { 0 };
     Buffer messages = { 0 }, tools = { 0 };
     Exit   code     = load_model(app, app->options->arguments[0], true, &loaded);

@@ -34,8 +34,10 @@ static mixt_status write_routes(const App *app, const Routes *r, mixt_error *err
 {
     const int64_t dims[3] = { r->L, r->T, r->U };
     const char   *weights = opt_text(app->options, OPT_WEIGHTS);
-    mixt_status   status  = mixt_npy_write(opt_text(app->options, OPT_OUTPUT), MIXT_NPY_I32, r->experts, dims, 3, error);
-    if (status == MIXT_OK && weights) status = mixt_npy_write(weights, MIXT_NPY_F32, r->weights, dims, 3, error);
+    mixt_status status = mixt_npy_write(opt_text(app->options, OPT_OUTPUT), MIXT_NPY_I32,
+                                        r->experts, dims, 3, error);
+    if (status == MIXT_OK && weights)
+        status = mixt_npy_write(weights, MIXT_NPY_F32, r->weights, dims, 3, error);
     return status;
 }
 
@@ -44,7 +46,8 @@ static Exit trace(const App *app, Loaded *loaded, const Ids *ids)
     Routes     r = { .L = loaded->info.n_layers, .T = (int64_t)ids->n, .U = loaded->info.n_used };
     mixt_error error;
     int64_t    n;
-    if (!checked_mul(r.L, r.T, &n) || !checked_mul(n, r.U, &n)) return complain(app, NO_FIT, "out of memory for the routes");
+    if (!checked_mul(r.L, r.T, &n) || !checked_mul(n, r.U, &n))
+        return complain(app, NO_FIT, "out of memory for the routes");
     r.experts = calloc((size_t)n, sizeof *r.experts);
     r.weights = calloc((size_t)n, sizeof *r.weights);
     Exit code = DONE;
@@ -64,12 +67,14 @@ static Exit trace(const App *app, Loaded *loaded, const Ids *ids)
 
 Exit cmd_routes(const App *app)
 {
-    if (!opt_given(app->options, OPT_OUTPUT)) return complain(app, USAGE, "expected -o FILE, the .npy file to write");
+    if (!opt_given(app->options, OPT_OUTPUT))
+        return complain(app, USAGE, "expected -o FILE, the .npy file to write");
     Loaded loaded = { 0 };
     Ids    ids    = { 0 };
     Exit   code   = load_model(app, app->options->arguments[0], false, &loaded);
     if (code == DONE && loaded.info.n_experts == 0)
-        code = complain(app, BAD_DATA, "%s: expected a mixture of experts, found a dense model", app->options->arguments[0]);
+        code = complain(app, BAD_DATA, "%s: expected a mixture of experts, found a dense model",
+                        app->options->arguments[0]);
     if (code == DONE) code = ids_from_option(app, loaded.info.n_vocab, &ids);
     if (code == DONE) code = load_network(app, ids.n, &loaded);
     if (code == DONE) code = trace(app, &loaded, &ids);

@@ -2,42 +2,36 @@
  * apps/cmd_run.c - one text to be continued or answered, or a conversation (talk.c). */
 #include <poll.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "conversation.h"
 #include "speak.h"
 #include "talk.h"
 
-/* What comes through a pipe follows PROMPT.  The newline that echo and editors put at the end is not
- * meant for the model. */
-static Exit read_piped(const App *app, Buffer *out)
+/* The newline that echo and editors put at the end is not meant for the model. */
+static Exit read_piped(const App *app, bool besides_prompt, Buffer *out)
 {
     enum { PATIENCE_MS = 2000 };
-    struct pollfd in     = { .fd = STDIN_FILENO, .events = POLLIN };
-    const size_t  before = out->n_bytes;
-    if (before && poll(&in, 1, PATIENCE_MS) == 0)
+    struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+    if (besides_prompt && poll(&in, 1, PATIENCE_MS) == 0)
         remark(app, "waiting for text on standard input; </dev/null says that there is none");
     const Exit code = input_read(app, "-", out);
-    if (out->n_bytes > before && out->data[out->n_bytes - 1] == '\n') out->data[--out->n_bytes] = 0;
+    if (out->n_bytes && out->data[out->n_bytes - 1] == '\n') out->data[--out->n_bytes] = 0;
     return code;
 }
 
+/* PROMPT, then what comes through a pipe.  A text goes on where it stopped; a message and what it
+ * is about are two paragraphs. */
 static Exit read_prompt(const App *app, Buffer *out)
 {
-    const Options *o    = app->options;
-    Exit           code = DONE;
-    if (o->n_arguments > 1) buffer_text(out, o->arguments[1]);
+    const Options *o     = app->options;
+    const char    *given = o->n_arguments > 1 ? o->arguments[1] : NULL;
+    if (given) buffer_text(out, given);
     if (isatty(STDIN_FILENO)) return DONE;
-    Buffer piped = { 0 };
-    buffer_append(&piped, out->data, out->n_bytes);
-    code = read_piped(app, &piped);
-    if (code == DONE && piped.n_bytes > out->n_bytes) {
-        /* A text goes on where it stopped; a message and what it is about are two paragraphs. */
-        if (out->n_bytes && opt_flag(o, OPT_CHAT)) buffer_char(out, '\n');
-        const size_t n_before = o->n_arguments > 1 ? strlen(o->arguments[1]) : 0;
-        buffer_append(out, piped.data + n_before, piped.n_bytes - n_before);
-    }
+    Buffer     piped = { 0 };
+    const Exit code  = read_piped(app, given != NULL, &piped);
+    if (piped.n_bytes && given && opt_flag(o, OPT_CHAT)) buffer_char(out, '\n');
+    buffer_append(out, piped.data, piped.n_bytes);
     buffer_free(&piped);
     return code;
 }
@@ -62,8 +56,9 @@ static Exit answer(Speaker *s, const Buffer *prompt)
     const Options *o    = s->app->options;
     Buffer         text = { 0 };
     Ids            ids  = { 0 };
-    Exit code = opt_flag(o, OPT_CHAT) ? encode_message(s, prompt, &text, &ids)
-                                      : encode_text(s->app, &s->loaded, prompt->data, prompt->n_bytes, true, &ids);
+    Exit code = opt_flag(o, OPT_CHAT)
+                    ? encode_message(s, prompt, &text, &ids)
+                    : encode_text(s->app, &s->loaded, prompt->data, prompt->n_bytes, true, &ids);
     if (code == DONE && opt_flag(o, OPT_SHOW_PROMPT)) {
         const Buffer *shown = opt_flag(o, OPT_CHAT) ? &text : prompt;
         fprintf(stderr, "%.*s\n", (int)shown->n_bytes, shown->data ? shown->data : "");
@@ -83,9 +78,11 @@ Exit cmd_run(const App *app)
 {
     const Options *o       = app->options;
     const bool     talking = o->n_arguments < 2 && isatty(STDIN_FILENO);
-    if (talking && opt_flag(o, OPT_JSON)) return complain(app, USAGE, "--json: expected PROMPT or text piped in");
+    if (talking && opt_flag(o, OPT_JSON))
+        return complain(app, USAGE, "--json: expected PROMPT or text piped in");
     if (!talking && !opt_flag(o, OPT_CHAT) && opt_text(o, OPT_SYSTEM))
-        return complain(app, USAGE, "--system: expected --chat too; a plain text has no system message");
+        return complain(app, USAGE,
+                        "--system: expected --chat too; a plain text has no system message");
 
     Speaker speaker = { .app = app };
     Buffer  prompt  = { 0 };

@@ -65,9 +65,11 @@ static void show_experts(const Loaded *loaded)
     }
     /* In mixes such as Q4_K_M some layers have more bits than others. */
     const int64_t all = bytes_of_class(loaded->model, "experts");
-    out_format("experts       %" PRId64 " in each layer, %" PRId64 " used for a token, width %" PRId64 "\n", m->n_experts,
-               m->n_used, m->hidden);
-    out_format("one expert    %s in a layer%s, %s over all layers\n", sizes(all / m->n_experts / m->n_layers, one),
+    out_format("experts       %" PRId64 " in each layer, %" PRId64
+               " used for a token, width %" PRId64 "\n",
+               m->n_experts, m->n_used, m->hidden);
+    out_format("one expert    %s in a layer%s, %s over all layers\n",
+               sizes(all / m->n_experts / m->n_layers, one),
                m->expert_bytes > 0 ? "" : " on average", sizes(all / m->n_experts, column));
 }
 
@@ -75,21 +77,23 @@ static void show_network(const Loaded *loaded)
 {
     const mixt_model_info *m = &loaded->info;
     char a[NUMBER_MAX], b[NUMBER_MAX], c[NUMBER_MAX];
-    out_format("architecture  %s: %" PRId64 " layers, width %" PRId64 ", %" PRId64 " heads and %" PRId64
-               " for keys and values, of %" PRId64 "\n",
+    out_format("architecture  %s: %" PRId64 " layers, width %" PRId64 ", %" PRId64
+               " heads and %" PRId64 " for keys and values, of %" PRId64 "\n",
                m->arch, m->n_layers, m->width, m->n_heads, m->n_kv_heads, m->head_size);
     show_experts(loaded);
-    out_format("parameters    %s (%s), %s used for a token\n", rounded(m->n_values, a), grouped(m->n_values, b),
-               rounded(m->n_values_active, c));
+    out_format("parameters    %s (%s), %s used for a token\n", rounded(m->n_values, a),
+               grouped(m->n_values, b), rounded(m->n_values_active, c));
     out_format("weights       %s, %.2f bits each\n", sizes(m->weight_bytes, a),
                m->n_values > 0 ? 8.0 * (double)m->weight_bytes / (double)m->n_values : 0.0);
-    out_format("context       %" PRId64 " tokens; the cache takes %s a token", m->n_context, sizes(m->kv_bytes_per_token, a));
+    out_format("context       %" PRId64 " tokens; the cache takes %s a token", m->n_context,
+               sizes(m->kv_bytes_per_token, a));
     if (m->n_context >= 8192) out_format(", %s at 8192", sizes(m->kv_bytes_per_token * 8192, b));
     out_format("\nrotary        base %g%s", m->rope_base, m->window ? "" : "; no sliding window\n");
     if (m->window) out_format("; sliding window of %" PRId64 " tokens\n", m->window);
 }
 
-static void show_token(const mixt_model *model, const char *label, mixt_token token, const char *before)
+static void show_token(const mixt_model *model, const char *label, mixt_token token,
+                       const char *before)
 {
     size_t      n;
     const char *bytes = token >= 0 ? mixt_token_bytes(model, token, true, &n) : NULL;
@@ -119,14 +123,15 @@ static void show_text(const Loaded *loaded)
     } else {
         out_text("tokenizer     none in this file\n");
     }
-    out_format("template      %s%s%s\n", m->template_name ? m->template_name : "none", m->template_why ? ": " : "",
-               m->template_why ? m->template_why : "");
+    out_format("template      %s%s%s\n", m->template_name ? m->template_name : "none",
+               m->template_why ? ": " : "", m->template_why ? m->template_why : "");
 }
 
 /* The unit of a table: 1e9 and 2^30, or 1e6 and 2^20 for what is small. */
 typedef struct Unit { const char *ten, *two; double ten_bytes, two_bytes; } Unit;
 
-static void show_class(const mixt_weight_class *c, const Unit *unit, bool counts, int64_t total_bytes)
+static void show_class(const mixt_weight_class *c, const Unit *unit, bool counts,
+                       int64_t total_bytes)
 {
     char         values[NUMBER_MAX];
     const double x = (double)c->n_bytes;
@@ -147,7 +152,8 @@ static void show_classes(const Loaded *loaded, bool counts)
         total.n_values += classes[i].n_values;
         total.n_bytes += classes[i].n_bytes;
     }
-    const Unit unit = total.n_bytes >= 1000000000 ? (Unit){ "GB", "GiB", 1e9, (double)GIB } : (Unit){ "MB", "MiB", 1e6, (double)MIB };
+    const Unit unit = total.n_bytes >= 1000000000 ? (Unit){"GB", "GiB", 1e9, (double)GIB}
+                                                  : (Unit){"MB", "MiB", 1e6, (double)MIB};
     out_format("\n%-12s %9s %9s %8s%s  formats\n", "weights for", unit.ten, unit.two, "share",
                counts ? " tensors        parameters   bits" : "");
     for (size_t i = 0; i < n; i++) show_class(&classes[i], &unit, counts, total.n_bytes);
@@ -158,15 +164,29 @@ static void show_classes(const Loaded *loaded, bool counts)
 
 static void json_network(Json *json, const mixt_model_info *m)
 {
-    const struct { const char *key; int64_t number; } wholes[] = {
-        { "layers", m->n_layers },       { "width", m->width },         { "heads", m->n_heads },
-        { "kv_heads", m->n_kv_heads },   { "head_size", m->head_size }, { "experts", m->n_experts },
-        { "experts_used", m->n_used },   { "hidden", m->hidden },       { "context", m->n_context },
-        { "window", m->window },         { "parameters", m->n_values }, { "parameters_active", m->n_values_active },
-        { "weight_bytes", m->weight_bytes }, { "expert_bytes", m->expert_bytes },
-        { "kv_bytes_per_token", m->kv_bytes_per_token }, { "tensors", m->n_tensors },
+    const struct {
+        const char *key;
+        int64_t     number;
+    } wholes[] = {
+        {"layers", m->n_layers},
+        {"width", m->width},
+        {"heads", m->n_heads},
+        {"kv_heads", m->n_kv_heads},
+        {"head_size", m->head_size},
+        {"experts", m->n_experts},
+        {"experts_used", m->n_used},
+        {"hidden", m->hidden},
+        {"context", m->n_context},
+        {"window", m->window},
+        {"parameters", m->n_values},
+        {"parameters_active", m->n_values_active},
+        {"weight_bytes", m->weight_bytes},
+        {"expert_bytes", m->expert_bytes},
+        {"kv_bytes_per_token", m->kv_bytes_per_token},
+        {"tensors", m->n_tensors},
     };
-    for (int i = 0; i < ARRAY_LEN(wholes); i++) json_key_whole(json, wholes[i].key, wholes[i].number);
+    for (int i = 0; i < ARRAY_LEN(wholes); i++)
+        json_key_whole(json, wholes[i].key, wholes[i].number);
     json_key_real(json, "rope_base", m->rope_base);
     json_key_real(json, "norm_eps", m->norm_eps);
 }
@@ -233,7 +253,8 @@ void show_model(const Loaded *loaded, bool counts)
     if (loaded->info.arch) show_classes(loaded, counts);
 }
 
-/* A file without weights is a vocabulary and is shown as one; a network that cannot be run is an error. */
+/* A file without weights is a vocabulary and is shown as one; a network that cannot be run is an
+ * error. */
 static Exit open_either(const App *app, Loaded *out)
 {
     const char *path = app->options->arguments[0];

@@ -12,7 +12,9 @@ Exit cmd_tokenize(const App *app)
     Ids    ids    = { 0 };
     Exit   code   = load_model(app, app->options->arguments[0], true, &loaded);
     if (code == DONE) code = input_read(app, "-", &text);
-    if (code == DONE) code = encode_text(app, &loaded, text.data, text.n_bytes, opt_flag(app->options, OPT_SPECIAL), &ids);
+    if (code == DONE)
+        code = encode_text(app, &loaded, text.data, text.n_bytes,
+                           opt_flag(app->options, OPT_SPECIAL), &ids);
     if (code == DONE) {
         for (size_t i = 0; i < ids.n; i++) out_format(i ? " %d" : "%d", ids.ids[i]);
         out_text("\n");

@@ -18,9 +18,11 @@ static void message_free(Message *message)
     *message = (Message){ 0 };
 }
 
-static Status message_new(const char *role, const char *content, size_t n_bytes, Message *out, Error *error)
+static Status message_new(const char *role, const char *content, size_t n_bytes, Message *out,
+                          Error *error)
 {
-    *out = (Message){ .role = strdup(role), .content = malloc(n_bytes + 1), .content_bytes = n_bytes };
+    *out =
+        (Message){.role = strdup(role), .content = malloc(n_bytes + 1), .content_bytes = n_bytes};
     if (!out->role || !out->content) {
         message_free(out);
         return fail_memory(error, "the conversation");
@@ -33,7 +35,8 @@ static Status message_new(const char *role, const char *content, size_t n_bytes,
 static Status reserve(Conversation *c, Error *error)
 {
     if (c->n < c->room) return OK;
-    if (c->n >= MESSAGES_MAX) return fail(error, NO_ROOM, "expected at most %d messages, found more", MESSAGES_MAX);
+    if (c->n >= MESSAGES_MAX)
+        return fail(error, NO_ROOM, "expected at most %d messages, found more", MESSAGES_MAX);
     const size_t room     = c->room ? 2 * c->room : 16;
     Message     *messages = realloc(c->messages, room * sizeof *messages);
     if (!messages) return fail_memory(error, "the conversation");
@@ -42,7 +45,8 @@ static Status reserve(Conversation *c, Error *error)
     return OK;
 }
 
-Status conversation_add(Conversation *c, const char *role, const char *content, size_t n_bytes, Error *error)
+Status conversation_add(Conversation *c, const char *role, const char *content, size_t n_bytes,
+                        Error *error)
 {
     TRY(reserve(c, error));
     TRY(message_new(role, content, n_bytes, &c->messages[c->n], error));
@@ -101,7 +105,8 @@ Status conversation_save(const Conversation *c, const char *path, Error *error)
     Buffer text = { 0 };
     conversation_json(c, &text);
     buffer_char(&text, '\n');
-    const Status status = text.failed ? fail_memory(error, path) : write_file(path, text.data, text.n_bytes, error);
+    const Status status =
+        text.failed ? fail_memory(error, path) : write_file(path, text.data, text.n_bytes, error);
     buffer_free(&text);
     return status;
 }
@@ -110,7 +115,9 @@ Status conversation_save(const Conversation *c, const char *path, Error *error)
 
 static Status take_messages(const json_t *array, const char *path, Conversation *out, Error *error)
 {
-    if (!json_is_array(array)) return fail(error, BAD_FILE, "%s: expected an array of messages, found something else", path);
+    if (!json_is_array(array))
+        return fail(error, BAD_FILE, "%s: expected an array of messages, found something else",
+                    path);
     size_t  i;
     json_t *item;
     json_array_foreach(array, i, item)
@@ -118,8 +125,10 @@ static Status take_messages(const json_t *array, const char *path, Conversation 
         const char *role    = json_string_value(json_object_get(item, "role"));
         json_t     *content = json_object_get(item, "content");
         if (!role || !json_is_string(content))
-            return fail(error, BAD_FILE, "%s: message %zu: expected role and content as text", path, i + 1);
-        TRY(conversation_add(out, role, json_string_value(content), json_string_length(content), error));
+            return fail(error, BAD_FILE, "%s: message %zu: expected role and content as text", path,
+                        i + 1);
+        TRY(conversation_add(out, role, json_string_value(content), json_string_length(content),
+                             error));
     }
     return OK;
 }
@@ -132,7 +141,8 @@ Status conversation_load(Conversation *c, const char *path, Error *error)
     json_error_t where;
     json_t      *array = json_loadb(text, n_bytes, JSON_ALLOW_NUL, &where);
     free(text);
-    if (!array) return fail(error, BAD_FILE, "%s:%d:%d: %s", path, where.line, where.column, where.text);
+    if (!array)
+        return fail(error, BAD_FILE, "%s:%d:%d: %s", path, where.line, where.column, where.text);
     Conversation loaded = { 0 };
     const Status status = take_messages(array, path, &loaded, error);
     json_decref(array);

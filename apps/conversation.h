@@ -12,7 +12,8 @@ typedef struct Conversation {           /* { 0 } is empty                       
     size_t   n, room;
 } Conversation;
 
-Status conversation_add(Conversation *c, const char *role, const char *content, size_t n_bytes, Error *error);
+Status conversation_add(Conversation *c, const char *role, const char *content, size_t n_bytes,
+                        Error *error);
 void   conversation_drop(Conversation *c, size_t n);    /* keeps the first n                */
 /* The system text goes first and replaces an earlier one; NULL takes it away. */
 Status conversation_system(Conversation *c, const char *content, Error *error);

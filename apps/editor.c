@@ -5,9 +5,7 @@
  * character that is bound like any other, and pasted text is read by the same function. */
 #include "editor.h"
 
-#include <errno.h>
 #include <histedit.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +27,6 @@ struct Editor {
     FILE       *out;
     char       *history_path;       /* NULL: none                                          */
     const char *prompt;
-    sigset_t    signals;            /* blocked outside of editor_read                      */
     bool        stopped;
     Buffer      line;
 };
@@ -48,25 +45,42 @@ static char *prompt_of(EditLine *el)
 
 /* ---- characters ---- */
 
-/* 1: a byte, 0: the end, -1: an error.  SIGINT is blocked but for the moment of waiting: it cannot
- * slip in between looking for it and going to sleep. */
+/* The window has another size, or we were stopped and the shell has set the terminal its way. */
+static void redraw(EditLine *el)
+{
+    el_resize(el);
+    el_set(el, EL_PREP_TERM, 0);
+    el_set(el, EL_PREP_TERM, 1);
+    el_set(el, EL_REFRESH);
+}
+
+/* So that poll ends when it happens. */
+static void on_change(int number)
+{
+    (void)number;
+}
+
+static void listen_for_changes(void)
+{
+    struct sigaction action = { .sa_handler = on_change, .sa_flags = SA_RESTART };
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGWINCH, &action, NULL);
+    sigaction(SIGCONT, &action, NULL);
+}
+
+/* 1: a byte, 0: the end, -1: an error. */
 static int read_byte(EditLine *el, char *out)
 {
-    struct pollfd in   = { .fd = STDIN_FILENO, .events = POLLIN };
-    sigset_t      open = editor_of(el)->signals;
-    for (;;) {
-        if (interrupt_pending()) {
-            interrupt_forget();
-            *out = CTRL_C;
-            return 1;
+    while (!interrupt_wait(STDIN_FILENO)) {
+        if (!interrupt_pending()) {
+            redraw(el);
+            continue;
         }
-        if (ppoll(&in, 1, NULL, &open) > 0) {
-            const ssize_t n = read(STDIN_FILENO, out, 1);
-            if (n >= 0) return (int)n;
-        }
-        if (errno != EINTR) return -1;
-        if (!interrupt_pending()) el_resize(el);    /* SIGWINCH, or back from being stopped */
+        interrupt_forget();
+        *out = CTRL_C;
+        return 1;
     }
+    return (int)read(STDIN_FILENO, out, 1);
 }
 
 /* What libedit calls for the next character; bytes that are not UTF-8 are dropped. */
@@ -146,9 +160,14 @@ void editor_remember(Editor *e, const char *text)
 static void bind_keys(EditLine *el)
 {
     static const char *const keys[][2] = {
-        { "^C", "mixt-stop" },           { "\033[200~", "mixt-paste" },
-        { "\033[H", "ed-move-to-beg" },  { "\033[F", "ed-move-to-end" },   { "\033[3~", "ed-delete-next-char" },
-        { "\033[1;5C", "em-next-word" }, { "\033[1;5D", "ed-prev-word" },  { "^R", "em-inc-search-prev" },
+        {"^C", "mixt-stop"},
+        {"\033[200~", "mixt-paste"},
+        {"\033[H", "ed-move-to-beg"},
+        {"\033[F", "ed-move-to-end"},
+        {"\033[3~", "ed-delete-next-char"},
+        {"\033[1;5C", "em-next-word"},
+        {"\033[1;5D", "ed-prev-word"},
+        {"^R", "em-inc-search-prev"},
     };
     /* The wide call keeps these texts; the narrow one would make copies that nobody frees. */
     el_wset(el, EL_ADDFN, L"mixt-stop", L"Leave this line", on_stop);
@@ -165,7 +184,8 @@ Status editor_new(Editor **out, Error *error)
     e->el      = el_init("mixt", stdin, e->out, stderr);
     if (!e->history || !e->el) {
         editor_free(e);
-        return fail(error, FAILED, "the line editor does not start on this terminal; pipe the text in instead");
+        return fail(error, FAILED,
+                    "the line editor does not start on this terminal; pipe the text in instead");
     }
     history(e->history, &e->event, H_SETSIZE, HISTORY_MAX);
     history(e->history, &e->event, H_SETUNIQUE, 1);
@@ -177,6 +197,7 @@ Status editor_new(Editor **out, Error *error)
     el_set(e->el, EL_HIST, history, e->history);
     el_set(e->el, EL_GETCFN, read_character);
     bind_keys(e->el);
+    listen_for_changes();
     el_source(e->el, NULL);                     /* ~/.editrc: vi users have one             */
     *out = e;
     return OK;
@@ -207,15 +228,10 @@ Typed editor_read(Editor *e, const char *prompt, const char **line)
     e->prompt  = prompt;
     e->stopped = false;
     out_flush();
-    sigset_t stop;
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGINT);
-    sigprocmask(SIG_BLOCK, &stop, &e->signals);
     bracketed_paste(e, true);
     el_set(e->el, EL_PREP_TERM, 1);             /* before the prompt invites to type        */
     const char *text = el_gets(e->el, &n);
     bracketed_paste(e, false);
-    sigprocmask(SIG_SETMASK, &e->signals, NULL);
     if (e->stopped) {
         el_reset(e->el);
         return TYPED_STOP;
@@ -223,7 +239,8 @@ Typed editor_read(Editor *e, const char *prompt, const char **line)
     if (!text || n <= 0) return TYPED_END;
     buffer_clear(&e->line);
     buffer_append(&e->line, text, strlen(text));
-    while (e->line.n_bytes && e->line.data[e->line.n_bytes - 1] == '\n') e->line.data[--e->line.n_bytes] = 0;
+    while (e->line.n_bytes && e->line.data[e->line.n_bytes - 1] == '\n')
+        e->line.data[--e->line.n_bytes] = 0;
     *line = e->line.data;
     return e->line.failed ? TYPED_END : TYPED_LINE;
 }

@@ -10,7 +10,8 @@ typedef enum Typed { TYPED_LINE, TYPED_STOP /* Ctrl-C */, TYPED_END /* Ctrl-D */
 
 Status editor_new(Editor **out, Error *error);
 void   editor_free(Editor *editor);
-/* *line, without its newline, is the editor's until the next call.  Pasted text may hold newlines. */
+/* *line, without its newline, is the editor's until the next call.  Pasted text may hold newlines.
+ */
 Typed  editor_read(Editor *editor, const char *prompt, const char **line);
 /* Adds to the history and its file, $XDG_STATE_HOME/mixt/history. */
 void   editor_remember(Editor *editor, const char *text);

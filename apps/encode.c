@@ -19,7 +19,8 @@ static mixt_status no_memory(mixt_error *error)
     return error->code;
 }
 
-Exit encode_text(const App *app, const Loaded *loaded, const char *text, size_t n_bytes, bool special, Ids *out)
+Exit encode_text(const App *app, const Loaded *loaded, const char *text, size_t n_bytes,
+                 bool special, Ids *out)
 {
     /* One token per byte and a few for BOS and EOS is a good guess: then nothing is done twice. */
     mixt_error  error;
@@ -27,24 +28,27 @@ Exit encode_text(const App *app, const Loaded *loaded, const char *text, size_t 
     mixt_status status = MIXT_NO_ROOM;
     for (int turn = 0; turn < 2 && status == MIXT_NO_ROOM; turn++) {
         if (!ids_reserve(out, n)) return no_memory(&error), problem(app, &error, NULL);
-        status = mixt_tokenize(loaded->model, text ? text : "", n_bytes, special, out->ids, out->room, &n, &error);
+        status = mixt_tokenize(loaded->model, text ? text : "", n_bytes, special, out->ids,
+                               out->room, &n, &error);
     }
     if (status != MIXT_OK) return problem(app, &error, NULL);
     out->n = n;
     return DONE;
 }
 
-mixt_status encode_chat(const Loaded *loaded, const mixt_chat *chat, Buffer *text, Ids *ids, mixt_error *error)
+mixt_status encode_chat(const Loaded *loaded, const mixt_chat *chat, Buffer *text, Ids *ids,
+                        mixt_error *error)
 {
     size_t text_bytes = 0, n_tokens = 0, text_room = 0;
     mixt_status status = MIXT_NO_ROOM;
     char       *room   = NULL;
     for (int turn = 0; turn < 2 && status == MIXT_NO_ROOM; turn++) {
-        status = mixt_chat_render(loaded->model, chat, room, text_room, &text_bytes, ids ? ids->ids : NULL,
-                                  ids ? ids->room : 0, &n_tokens, error);
+        status = mixt_chat_render(loaded->model, chat, room, text_room, &text_bytes,
+                                  ids ? ids->ids : NULL, ids ? ids->room : 0, &n_tokens, error);
         if (status != MIXT_NO_ROOM && status != MIXT_OK) break;
         if (turn == 0) {
-            /* The first turn measured.  OK with no room only says that there was nothing to write. */
+            /* The first turn measured.  OK with no room only says that there was nothing to write.
+             */
             status    = MIXT_NO_ROOM;
             text_room = text_bytes + 1;
             room      = malloc(text_room);

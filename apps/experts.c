@@ -48,10 +48,12 @@ static void map_free(Map *map)
 /* From night to noon.  The same ramp twice: names of the 256-colour cube, and red, green, blue. */
 enum { N_SHADES = 8 };
 static const int           cube[N_SHADES]    = { 16, 17, 54, 90, 162, 203, 215, 229 };
-static const unsigned char ramp[N_SHADES][3] = { { 8, 8, 24 },     { 24, 16, 84 },   { 78, 18, 122 },  { 135, 33, 128 },
-                                                 { 190, 55, 110 }, { 236, 90, 82 },  { 252, 156, 96 }, { 252, 235, 160 } };
+static const unsigned char ramp[N_SHADES][3] = {{8, 8, 24},     {24, 16, 84},   {78, 18, 122},
+                                                {135, 33, 128}, {190, 55, 110}, {236, 90, 82},
+                                                {252, 156, 96}, {252, 235, 160}};
 
-/* The share from which a cell is as bright as it gets: twice an even load, unless that cannot happen. */
+/* The share from which a cell is as bright as it gets: twice an even load, unless that cannot
+ * happen. */
 static double full_share(const Map *map)
 {
     const double even = 1.0 / (double)map->E, most = 1.0 / (double)map->U;
@@ -73,7 +75,8 @@ static void shade(const Map *map, double warmth)
     if (map->colour != COLOUR_TRUE) return;
     const int    low = (int)at, high = low < N_SHADES - 1 ? low + 1 : low;
     int          rgb[3];
-    for (int c = 0; c < 3; c++) rgb[c] = (int)(ramp[low][c] + (at - low) * (ramp[high][c] - ramp[low][c]));
+    for (int c = 0; c < 3; c++)
+        rgb[c] = (int)(ramp[low][c] + (at - low) * (ramp[high][c] - ramp[low][c]));
     fprintf(stderr, "\033[48;2;%d;%d;%d;38;5;%dm", rgb[0], rgb[1], rgb[2], ink);
 }
 
@@ -99,7 +102,8 @@ static void band(const Map *map, int64_t first, int64_t n, int64_t n_panels)
     const int64_t n_rows = (map->L + n_panels - 1) / n_panels;
     for (int64_t panel = 0; panel < n_panels && panel * n_rows < map->L; panel++) {
         fprintf(stderr, "%*s%*s ", panel ? GAP : 0, "", LABEL - 1, "");
-        for (int64_t e = first; e < first + n; e++) fprintf(stderr, "%*lld ", CELL - 1, (long long)e);
+        for (int64_t e = first; e < first + n; e++)
+            fprintf(stderr, "%*lld ", CELL - 1, (long long)e);
     }
     for (int64_t row = 0; row < n_rows; row++) {
         fputc('\n', stderr);
@@ -114,7 +118,9 @@ static void band(const Map *map, int64_t first, int64_t n, int64_t n_panels)
 static void legend(const Map *map, size_t n_tokens)
 {
     const double even = 100.0 / (double)map->E;
-    fprintf(stderr, "experts that fired: %zu tokens, %lld of %lld; layers down, experts across, %% of a layer's firings\n",
+    fprintf(stderr,
+            "experts that fired: %zu tokens, %lld of %lld; layers down, experts across, %% of a "
+            "layer's firings\n",
             n_tokens, (long long)map->U, (long long)map->E);
     if (map->colour == COLOUR_NONE) {
         fprintf(stderr, "an even load is %.3g\n", even);
@@ -181,8 +187,8 @@ void experts_list(const Fired *fired)
 
 /* ---- JSON ---- */
 
-static void json_rows(Json *json, const char *key, const int64_t *wholes, const int32_t *experts, const float *weights,
-                      int64_t n_rows, int64_t n)
+static void json_rows(Json *json, const char *key, const int64_t *wholes, const int32_t *experts,
+                      const float *weights, int64_t n_rows, int64_t n)
 {
     json_key(json, key);
     json_open(json, '[');
@@ -208,8 +214,10 @@ static void json_token(Json *json, const Loaded *loaded, size_t t)
     json_key_whole(json, "id", token);
     json_key(json, "text");
     json_text(json, bytes ? bytes : "", bytes ? n : 0);
-    if (experts) json_rows(json, "experts", NULL, experts, NULL, loaded->info.n_layers, loaded->info.n_used);
-    if (weights) json_rows(json, "weights", NULL, NULL, weights, loaded->info.n_layers, loaded->info.n_used);
+    if (experts)
+        json_rows(json, "experts", NULL, experts, NULL, loaded->info.n_layers, loaded->info.n_used);
+    if (weights)
+        json_rows(json, "weights", NULL, NULL, weights, loaded->info.n_layers, loaded->info.n_used);
     json_close(json, '}');
 }
 

@@ -6,25 +6,27 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { INPUT_MAX_BYTES = 1 << 30, PIECE_BYTES = 1 << 16, IDS_MAX = 1 << 26 };
 
 static Exit read_all(const App *app, int fd, const char *name, Buffer *out)
 {
-    char    piece[PIECE_BYTES];
-    ssize_t n;
-    while ((n = read(fd, piece, sizeof piece)) != 0) {
-        if (n < 0 && errno == EINTR && !interrupt_pending()) continue;
-        if (n < 0 && errno == EINTR) return INTERRUPTED;
-        if (n < 0) return complain(app, errno == EISDIR ? NO_INPUT : DISK, "%s: cannot read: %s", name, strerror(errno));
+    char piece[PIECE_BYTES];
+    for (;;) {
+        while (!interrupt_wait(fd))
+            if (interrupt_pending()) return INTERRUPTED;
+        const ssize_t n = read(fd, piece, sizeof piece);
+        if (n == 0) return DONE;
+        if (n < 0)
+            return complain(app, errno == EISDIR ? NO_INPUT : DISK, "%s: cannot read: %s", name,
+                            strerror(errno));
         if (out->n_bytes + (size_t)n > INPUT_MAX_BYTES)
             return complain(app, BAD_DATA, "%s: expected at most 1 GiB of text, found more", name);
         buffer_append(out, piece, (size_t)n);
-        if (out->failed) return complain(app, NO_FIT, "%s: out of memory after %zu bytes", name, out->n_bytes);
+        if (out->failed)
+            return complain(app, NO_FIT, "%s: out of memory after %zu bytes", name, out->n_bytes);
     }
-    return DONE;
 }
 
 Exit input_read(const App *app, const char *path, Buffer *out)
@@ -41,7 +43,8 @@ Exit input_read(const App *app, const char *path, Buffer *out)
 
 static Exit ids_push(const App *app, mixt_token id, Ids *out)
 {
-    if (out->n == IDS_MAX) return complain(app, BAD_DATA, "expected at most %d ids, found more", IDS_MAX);
+    if (out->n == IDS_MAX)
+        return complain(app, BAD_DATA, "expected at most %d ids, found more", IDS_MAX);
     if (out->n == out->room) {
         const size_t room = out->room ? 2 * out->room : 256;
         mixt_token  *ids  = realloc(out->ids, room * sizeof *ids);
@@ -65,15 +68,17 @@ static bool read_id(const char *word, size_t n_bytes, int64_t n_vocab, mixt_toke
     return n_bytes > 0 && id < n_vocab && id <= INT32_MAX;
 }
 
-Exit ids_add(const App *app, const char *text, const char *where, Exit code, int64_t n_vocab, Ids *out)
+Exit ids_add(const App *app, const char *text, const char *where, Exit code, int64_t n_vocab,
+             Ids *out)
 {
     static const char separators[] = ", \t\r\n";
     for (text += strspn(text, separators); *text; text += strspn(text, separators)) {
         const size_t n = strcspn(text, separators);
         mixt_token   id;
         if (!read_id(text, n, n_vocab, &id))
-            return complain(app, code, "%s: id %zu: expected a whole number from 0 to %lld, found '%.*s'", where, out->n + 1,
-                            (long long)n_vocab - 1, n > 40 ? 40 : (int)n, text);
+            return complain(app, code,
+                            "%s: id %zu: expected a whole number from 0 to %lld, found '%.*s'",
+                            where, out->n + 1, (long long)n_vocab - 1, n > 40 ? 40 : (int)n, text);
         const Exit pushed = ids_push(app, id, out);
         if (pushed != DONE) return pushed;
         text += n;
@@ -87,15 +92,18 @@ Exit ids_from_option(const App *app, int64_t n_vocab, Ids *out)
     if (!text) return complain(app, USAGE, "expected --ids 1,2,3 or --ids @FILE");
     if (text[0] != '@') {
         const Exit code = ids_add(app, text, "--ids", USAGE, n_vocab, out);
-        if (code == DONE && out->n == 0) return complain(app, USAGE, "--ids: expected at least one id, found none");
+        if (code == DONE && out->n == 0)
+            return complain(app, USAGE, "--ids: expected at least one id, found none");
         return code;
     }
     Buffer file = { 0 };
     Exit   code = input_read(app, text + 1, &file);
     if (code == DONE && file.n_bytes != (file.data ? strlen(file.data) : 0))
         code = complain(app, BAD_DATA, "%s: expected ids as text, found a byte 0", text + 1);
-    if (code == DONE) code = ids_add(app, file.data ? file.data : "", text + 1, BAD_DATA, n_vocab, out);
-    if (code == DONE && out->n == 0) code = complain(app, BAD_DATA, "%s: expected at least one id, found none", text + 1);
+    if (code == DONE)
+        code = ids_add(app, file.data ? file.data : "", text + 1, BAD_DATA, n_vocab, out);
+    if (code == DONE && out->n == 0)
+        code = complain(app, BAD_DATA, "%s: expected at least one id, found none", text + 1);
     buffer_free(&file);
     return code;
 }

@@ -13,7 +13,8 @@ typedef struct Ids { mixt_token *ids; size_t n, room; } Ids;       /* { 0 } is e
 
 /* Token ids separated by commas or blanks, each a whole number in [0, n_vocab).  `where` and
  * `code` are for the complaint, which names the first id that is wrong. */
-Exit ids_add(const App *app, const char *text, const char *where, Exit code, int64_t n_vocab, Ids *out);
+Exit ids_add(const App *app, const char *text, const char *where, Exit code, int64_t n_vocab,
+             Ids *out);
 /* The value of --ids: the ids themselves, or @FILE. */
 Exit ids_from_option(const App *app, int64_t n_vocab, Ids *out);
 void ids_free(Ids *ids);

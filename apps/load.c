@@ -66,9 +66,13 @@ Exit load_network(const App *app, size_t n_context, Loaded *out)
     const mixt_status loaded = mixt_engine_new(out->model, &settings, &out->engine, &error);
     progress_end(&progress);
     if (loaded != MIXT_OK)
-        return problem(app, &error, loaded == MIXT_NO_MEMORY ? "try --expert-slots N, which keeps only N experts in memory" : NULL);
+        return problem(app, &error,
+                       loaded == MIXT_NO_MEMORY
+                           ? "try --expert-slots N, which keeps only N experts in memory"
+                           : NULL);
     const mixt_status began = mixt_session_new(out->engine, n_context, &out->session, &error);
-    if (began != MIXT_OK) return problem(app, &error, began == MIXT_NO_MEMORY ? "try a smaller --ctx" : NULL);
+    if (began != MIXT_OK)
+        return problem(app, &error, began == MIXT_NO_MEMORY ? "try a smaller --ctx" : NULL);
     return DONE;
 }
 
@@ -92,7 +96,8 @@ static size_t common_prefix(const mixt_session *session, const mixt_token *token
     return same;
 }
 
-mixt_status load_read(Loaded *loaded, const mixt_token *tokens, size_t n_tokens, size_t *n_reused, mixt_error *error)
+mixt_status load_read(Loaded *loaded, const mixt_token *tokens, size_t n_tokens, size_t *n_reused,
+                      mixt_error *error)
 {
     enum { PIECE = 256 };           /* long enough to compute well, short enough to be stopped */
     Progress progress = progress_begin("reading the prompt", false);

@@ -16,13 +16,15 @@ typedef struct Loaded {
 /* The model alone: headers.  `vocab_only` accepts what has no network. */
 Exit load_model(const App *app, const char *path, bool vocab_only, Loaded *out);
 /* The same; when the library refuses the file, *error says why and nothing is printed. */
-Exit load_quietly(const App *app, const char *path, bool vocab_only, Loaded *out, mixt_error *error);
+Exit load_quietly(const App *app, const char *path, bool vocab_only, Loaded *out,
+                  mixt_error *error);
 /* Its weights, and a session of n_context tokens (0: as the model was trained). */
 Exit load_network(const App *app, size_t n_context, Loaded *out);
 void load_free(Loaded *loaded);
 
-/* The session holds exactly these tokens; the prefix it has is kept.  In pieces, with a bar, so that
- * Ctrl-C is answered: MIXT_CANCELLED then.  n_reused may be NULL. */
-mixt_status load_read(Loaded *loaded, const mixt_token *tokens, size_t n_tokens, size_t *n_reused, mixt_error *error);
+/* The session holds exactly these tokens; the prefix it has is kept.  In pieces, with a bar, so
+ * that Ctrl-C is answered: MIXT_CANCELLED then.  n_reused may be NULL. */
+mixt_status load_read(Loaded *loaded, const mixt_token *tokens, size_t n_tokens, size_t *n_reused,
+                      mixt_error *error);
 
 #endif

@@ -34,7 +34,8 @@ Exit command_unknown(const App *app, const char *name)
     Nearest near = nearest_to(name);
     for (int i = 0; i < N_COMMANDS; i++)
         if (!commands[i].hidden) nearest_offer(&near, commands[i].name);
-    if (near.word) return complain(app, USAGE, "unknown command '%s'; did you mean %s?", name, near.word);
+    if (near.word)
+        return complain(app, USAGE, "unknown command '%s'; did you mean %s?", name, near.word);
     return complain(app, USAGE, "unknown command '%s'; mixt --help lists them", name);
 }
 
@@ -58,7 +59,8 @@ static Exit run_command(const Command *command, int n, char **words)
     App     app          = { .command = command, .options = &options_here };
     Error   error;
     Exit    code;
-    if (options_parse(command, n, words, &options_here, &error) != OK) code = base_problem(&app, &error);
+    if (options_parse(command, n, words, &options_here, &error) != OK)
+        code = base_problem(&app, &error);
     else if (options_here.help) code = help_command(command, options_here.help > 1);
     else code = command->run(&app);
     code = out_finish(&app, code);
@@ -77,7 +79,8 @@ int main(int n, char **words)
         return USAGE;
     }
     const char *first = words[1];
-    if (strcmp(first, "-h") == 0 || strcmp(first, "--help") == 0 || strcmp(first, "--help-all") == 0)
+    if (strcmp(first, "-h") == 0 || strcmp(first, "--help") == 0 ||
+        strcmp(first, "--help-all") == 0)
         return (int)out_finish(&app, help_program());
     if (strcmp(first, "-V") == 0 || strcmp(first, "--version") == 0) first = "version";
     const Command *command = command_find(first);

@@ -9,10 +9,21 @@
 
 #include <mixt_tools.h>
 
-#define OPTION(id_, name_, letter_, aliases_, meta_, kind_, min_, max_, fallback_, commands_, group_, level_, help_) \
-    [OPT_##id_] = { .id = OPT_##id_, .name = (name_), .letter = (letter_), .aliases = (aliases_), .meta = (meta_),   \
-                    .kind = (kind_), .min = (min_), .max = (max_), .fallback = (fallback_), .commands = (commands_), \
-                    .group = (group_), .level = (level_), .help = (help_) },
+#define OPTION(id_, name_, letter_, aliases_, meta_, kind_, min_, max_, fallback_, commands_,      \
+               group_, level_, help_)                                                              \
+    [OPT_##id_] = {.id = OPT_##id_,                                                                \
+                   .name = (name_),                                                                \
+                   .letter = (letter_),                                                            \
+                   .aliases = (aliases_),                                                          \
+                   .meta = (meta_),                                                                \
+                   .kind = (kind_),                                                                \
+                   .min = (min_),                                                                  \
+                   .max = (max_),                                                                  \
+                   .fallback = (fallback_),                                                        \
+                   .commands = (commands_),                                                        \
+                   .group = (group_),                                                              \
+                   .level = (level_),                                                              \
+                   .help = (help_)},
 const Option options[N_OPTIONS] = {
 #include "options.def"
 };
@@ -41,7 +52,8 @@ void option_environment(const Option *option, char out[ENVIRONMENT_NAME_MAX])
 }
 
 /* The parts of "a|b|c". */
-static void split(const char *text, void (*take)(void *user, const char *word, size_t n_bytes), void *user)
+static void split(const char *text, void (*take)(void *user, const char *word, size_t n_bytes),
+                  void *user)
 {
     while (text && *text) {
         const size_t n = strcspn(text, "|");
@@ -50,7 +62,8 @@ static void split(const char *text, void (*take)(void *user, const char *word, s
     }
 }
 
-void option_words(const Option *option, void (*take)(void *user, const char *word, size_t n_bytes), void *user)
+void option_words(const Option *option, void (*take)(void *user, const char *word, size_t n_bytes),
+                  void *user)
 {
     const char *const *known = option->id == OPT_LIKE         ? mixt_synth_shapes()
                                : option->id == OPT_SYNTH_TYPE ? mixt_synth_types()
@@ -78,7 +91,8 @@ const Option *option_find(const char *name, size_t n_bytes, unsigned in)
 {
     Wanted wanted = { .name = name, .n_bytes = n_bytes };
     for (int i = 0; i < N_OPTIONS; i++) {
-        if (options[i].commands & in) compare_name(&wanted, options[i].name, strlen(options[i].name));
+        if (options[i].commands & in)
+            compare_name(&wanted, options[i].name, strlen(options[i].name));
         if (wanted.found) return &options[i];
     }
     for (int i = 0; i < N_OPTIONS; i++) {
@@ -107,20 +121,25 @@ static Status unknown(const Command *command, const char *word, Error *error)
         snprintf(offered[i], sizeof offered[i], "--%s", options[i].name);
         nearest_offer(&near, offered[i]);
     }
-    if (near.word) return fail(error, BAD_ARGUMENT, "unknown option '%s'; did you mean %s?", name, near.word);
+    if (near.word)
+        return fail(error, BAD_ARGUMENT, "unknown option '%s'; did you mean %s?", name, near.word);
     for (int i = 0; i < N_OPTIONS; i++)     /* right name, other command */
         if (strncmp(name, "--", 2) == 0 && strcmp(name + 2, options[i].name) == 0)
-            return fail(error, BAD_ARGUMENT, "option '%s' does not belong to this command; see mixt %s --help",
-                        name, command->name);
-    return fail(error, BAD_ARGUMENT, "unknown option '%s'; see mixt %s --help-all", name, command->name);
+            return fail(error, BAD_ARGUMENT,
+                        "option '%s' does not belong to this command; see mixt %s --help", name,
+                        command->name);
+    return fail(error, BAD_ARGUMENT, "unknown option '%s'; see mixt %s --help-all", name,
+                command->name);
 }
 
 /* ---- the environment and the command line ---- */
 
-static Status set_from(const Option *option, const char *where, const char *text, From from, Options *out, Error *error)
+static Status set_from(const Option *option, const char *where, const char *text, From from,
+                       Options *out, Error *error)
 {
     Value *value = &out->values[option->id];
-    if (option->kind == TEXTS && value->from < from) value->n_texts = 0;    /* the stronger source replaces */
+    if (option->kind == TEXTS && value->from < from)
+        value->n_texts = 0; /* the stronger source replaces */
     TRY(option_set(option, where, text, value, error));
     value->from = from;
     return OK;
@@ -133,7 +152,8 @@ static Status set_beforehand(const Command *command, Options *out, Error *error)
         if (!(option->commands & 1u << command->id)) continue;
         char name[ENVIRONMENT_NAME_MAX];
         option_environment(option, name);
-        if (option->fallback) TRY(set_from(option, option->name, option->fallback, FROM_FALLBACK, out, error));
+        if (option->fallback)
+            TRY(set_from(option, option->name, option->fallback, FROM_FALLBACK, out, error));
         const char *text = getenv(name);
         if (text && *text) TRY(set_from(option, name, text, FROM_ENVIRONMENT, out, error));
     }
@@ -143,7 +163,8 @@ static Status set_beforehand(const Command *command, Options *out, Error *error)
 /* What is left of the words while they are read. */
 typedef struct Words { char **next; int n; } Words;
 
-static Status long_option(const Command *command, const char *word, Words *words, Options *out, Error *error)
+static Status long_option(const Command *command, const char *word, Words *words, Options *out,
+                          Error *error)
 {
     const size_t  n_bytes = strcspn(word + 2, "=");
     const char   *value   = word[2 + n_bytes] ? word + 2 + n_bytes + 1 : NULL;
@@ -152,9 +173,11 @@ static Status long_option(const Command *command, const char *word, Words *words
 
     char where[80];
     snprintf(where, sizeof where, "--%.*s", (int)n_bytes, word + 2);
-    if (option->kind == FLAG || option->kind == MAYBE) return set_from(option, where, value ? value : "", FROM_COMMAND_LINE, out, error);
+    if (option->kind == FLAG || option->kind == MAYBE)
+        return set_from(option, where, value ? value : "", FROM_COMMAND_LINE, out, error);
     if (!value) {
-        if (words->n == 0) return fail(error, BAD_ARGUMENT, "%s: expected %s after it", where, option->meta);
+        if (words->n == 0)
+            return fail(error, BAD_ARGUMENT, "%s: expected %s after it", where, option->meta);
         value = *words->next++;
         words->n--;
     }
@@ -162,7 +185,8 @@ static Status long_option(const Command *command, const char *word, Words *words
 }
 
 /* -n 64, -n64, and flags together: -vj. */
-static Status letters(const Command *command, const char *word, Words *words, Options *out, Error *error)
+static Status letters(const Command *command, const char *word, Words *words, Options *out,
+                      Error *error)
 {
     for (const char *c = word + 1; *c; c++) {
         if (*c == 'h') {
@@ -178,7 +202,8 @@ static Status letters(const Command *command, const char *word, Words *words, Op
         }
         const char *value = c[1] ? c + 1 : NULL;
         if (!value) {
-            if (words->n == 0) return fail(error, BAD_ARGUMENT, "%s: expected %s after it", where, option->meta);
+            if (words->n == 0)
+                return fail(error, BAD_ARGUMENT, "%s: expected %s after it", where, option->meta);
             value = *words->next++;
             words->n--;
         }
@@ -187,7 +212,8 @@ static Status letters(const Command *command, const char *word, Words *words, Op
     return OK;
 }
 
-static Status one_word(const Command *command, Words *words, bool *only_arguments, Options *out, Error *error)
+static Status one_word(const Command *command, Words *words, bool *only_arguments, Options *out,
+                       Error *error)
 {
     const char *word = *words->next++;
     words->n--;
@@ -206,11 +232,13 @@ static Status count_arguments(const Command *command, const Options *o, Error *e
 {
     if (o->help) return OK;
     if (o->n_arguments < command->n_min)
-        return fail(error, BAD_ARGUMENT, "expected %s; usage: mixt %s %s [options]", command->arguments,
-                    command->name, command->arguments);
+        return fail(error, BAD_ARGUMENT, "expected %s; usage: mixt %s %s [options]",
+                    command->arguments, command->name, command->arguments);
     if (o->n_arguments > command->n_max)
-        return fail(error, BAD_ARGUMENT, "unexpected '%s'; usage: mixt %s %s%s[options] (quote a text that has spaces)",
-                    o->arguments[command->n_max], command->name, command->arguments, command->arguments[0] ? " " : "");
+        return fail(error, BAD_ARGUMENT,
+                    "unexpected '%s'; usage: mixt %s %s%s[options] (quote a text that has spaces)",
+                    o->arguments[command->n_max], command->name, command->arguments,
+                    command->arguments[0] ? " " : "");
     return OK;
 }
 

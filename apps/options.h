@@ -2,7 +2,8 @@
  * apps/options.h - from the rows of commands.def and options.def to values.
  *
  * A value comes from the command line, else from the environment twin, else from the row's
- * fallback.  Nothing is ignored: what cannot be parsed, or belongs to another command, is an error. */
+ * fallback.  Nothing is ignored: what cannot be parsed, or belongs to another command, is an error.
+ */
 #ifndef APPS_OPTIONS_H
 #define APPS_OPTIONS_H
 
@@ -74,7 +75,8 @@ extern const char *const group_names[N_GROUPS];
 enum { ENVIRONMENT_NAME_MAX = 64 };
 void option_environment(const Option *option, char out[ENVIRONMENT_NAME_MAX]);
 /* Allowed words of a CHOICE or MAYBE, or known words of a TEXT: calls take for each. */
-void option_words(const Option *option, void (*take)(void *user, const char *word, size_t n_bytes), void *user);
+void option_words(const Option *option, void (*take)(void *user, const char *word, size_t n_bytes),
+                  void *user);
 
 /* ---- values ---- */
 
@@ -101,12 +103,19 @@ Status options_parse(const Command *command, int n, char **words, Options *out, 
 void   options_free(Options *options);
 /* One value of a row; `where` names it in the message ("--top-k", "MIXT_TOP_K", "/set top-k").
  * The text must live as long as the value. */
-Status option_set(const Option *option, const char *where, const char *text, Value *value, Error *error);
+Status option_set(const Option *option, const char *where, const char *text, Value *value,
+                  Error *error);
 /* By name or alias, '-' and '_' alike, among the options of the commands in the set; NULL: none. */
 const Option *option_find(const char *name, size_t n_bytes, unsigned in);
 
-static inline bool        opt_given(const Options *o, OptionId id) { return o->values[id].from > FROM_FALLBACK; }
-static inline bool        opt_flag(const Options *o, OptionId id)  { return o->values[id].whole != 0; }
+static inline bool opt_given(const Options *o, OptionId id)
+{
+    return o->values[id].from > FROM_FALLBACK;
+}
+static inline bool opt_flag(const Options *o, OptionId id)
+{
+    return o->values[id].whole != 0;
+}
 static inline int64_t     opt_whole(const Options *o, OptionId id) { return o->values[id].whole; }
 static inline double      opt_real(const Options *o, OptionId id)  { return o->values[id].real; }
 static inline const char *opt_text(const Options *o, OptionId id)  { return o->values[id].text; }

@@ -49,8 +49,8 @@ int progress_show(void *user, int64_t done, int64_t total)
     fprintf(stderr, "\r\033[K%s %3.0f %% ", p->what, 100 * share);
     draw_bar(share);
     if (p->bytes)
-        fprintf(stderr, " %s of %s, %s/s", amount_bytes((double)done, here), amount_bytes((double)total, whole),
-                amount_bytes(rate, speed));
+        fprintf(stderr, " %s of %s, %s/s", amount_bytes((double)done, here),
+                amount_bytes((double)total, whole), amount_bytes(rate, speed));
     else fprintf(stderr, " %lld of %lld tokens, %.0f/s", (long long)done, (long long)total, rate);
     if (rate > 0) fprintf(stderr, ", %.0f s left", (double)(total - done) / rate);
     fflush(stderr);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * apps/progress.h - one moving line on stderr for work that takes long; nothing when it is no terminal. */
+ * apps/progress.h - one moving line on stderr for work that takes long; nothing when it is no
+ * terminal. */
 #ifndef APPS_PROGRESS_H
 #define APPS_PROGRESS_H
 

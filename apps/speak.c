@@ -41,7 +41,8 @@ static Exit read_biases(const Speaker *s, mixt_bias **out, size_t *n)
         for (const char *text = value->texts[i]; *text;) {
             if (*n < BIASES_MAX && read_bias(&text, s->loaded.info.n_vocab, &(*out)[*n])) ++*n;
             else
-                return complain(s->app, USAGE, "--logit-bias: expected ID=X with an ID from 0 to %lld, found '%s'",
+                return complain(s->app, USAGE,
+                                "--logit-bias: expected ID=X with an ID from 0 to %lld, found '%s'",
                                 (long long)s->loaded.info.n_vocab - 1, text);
         }
     }
@@ -98,11 +99,14 @@ Exit speaker_open(Speaker *s, const char *path)
     const Options *o    = s->app->options;
     Exit           code = load_model(s->app, path, false, &s->loaded);
     if (code == DONE && !s->loaded.info.tokenizer)
-        code = complain(s->app, BAD_DATA, "%s: has no tokenizer; put its tokenizer.model beside it", path);
+        code = complain(s->app, BAD_DATA, "%s: has no tokenizer; put its tokenizer.model beside it",
+                        path);
     if (code == DONE) code = load_network(s->app, (size_t)opt_whole(o, OPT_CTX), &s->loaded);
     if (code == DONE) code = speaker_sampler(s);
     mixt_error error;
-    if (code == DONE && mixt_session_trace(s->loaded.session, opt_flag(o, OPT_EXPERTS) && s->loaded.info.n_experts > 0, &error) != MIXT_OK)
+    if (code == DONE && mixt_session_trace(s->loaded.session,
+                                           opt_flag(o, OPT_EXPERTS) && s->loaded.info.n_experts > 0,
+                                           &error) != MIXT_OK)
         code = problem(s->app, &error, NULL);
     return code;
 }
@@ -147,8 +151,8 @@ static Exit no_room(const Speaker *s, size_t n_tokens)
 {
     char advice[80];
     advise_room(s, n_tokens, advice, sizeof advice);
-    return complain(s->app, FAILED_OTHER, "the prompt has %zu tokens, the context room for %zu; %s", n_tokens,
-                    mixt_session_n_context(s->loaded.session), advice);
+    return complain(s->app, FAILED_OTHER, "the prompt has %zu tokens, the context room for %zu; %s",
+                    n_tokens, mixt_session_n_context(s->loaded.session), advice);
 }
 
 static Exit read_prompt(Speaker *s, const Ids *prompt)
@@ -159,7 +163,9 @@ static Exit read_prompt(Speaker *s, const Ids *prompt)
     s->n_prompt         = prompt->n;
     s->generated        = (mixt_generated){ 0 };
     buffer_clear(&s->text);
-    if (prompt->n == 0) return complain(s->app, USAGE, "the prompt is empty, and the model has no token to begin with");
+    if (prompt->n == 0)
+        return complain(s->app, USAGE,
+                        "the prompt is empty, and the model has no token to begin with");
     if (prompt->n > mixt_session_n_context(s->loaded.session)) return no_room(s, prompt->n);
     const mixt_status status = load_read(&s->loaded, prompt->ids, prompt->n, &s->n_reused, &error);
     s->prompt_us             = clock_us() - start;
@@ -177,7 +183,8 @@ static Exit write_answer(Speaker *s)
     settings.ignore_end   = opt_flag(o, OPT_IGNORE_END);
     settings.on_text      = on_text;
     settings.user         = s;
-    const mixt_status status = mixt_generate(s->loaded.session, s->sampler, &settings, &s->generated, &error);
+    const mixt_status status =
+        mixt_generate(s->loaded.session, s->sampler, &settings, &s->generated, &error);
     if (!s->quiet) out_text("\n");
     out_flush();
     if (interrupt_pending()) return INTERRUPTED;
@@ -187,12 +194,15 @@ static Exit write_answer(Speaker *s)
 /* The answer may have ended because there was no more room: then say so, with both numbers. */
 static void remark_room(const Speaker *s)
 {
-    const size_t n_context = mixt_session_n_context(s->loaded.session), asked = (size_t)opt_whole(s->app->options, OPT_TOKENS);
+    const size_t n_context = mixt_session_n_context(s->loaded.session),
+                 asked = (size_t)opt_whole(s->app->options, OPT_TOKENS);
     const size_t n_held    = mixt_session_n_tokens(s->loaded.session);
-    const bool   cut       = s->generated.finish == MIXT_FINISH_LENGTH && (asked == 0 || s->generated.n_tokens < asked);
+    const bool cut =
+        s->generated.finish == MIXT_FINISH_LENGTH && (asked == 0 || s->generated.n_tokens < asked);
     char         advice[80];
     advise_room(s, n_context, advice, sizeof advice);
-    if (cut) remark(s->app, "the context is full, %zu of %zu tokens; %s", n_held, n_context, advice);
+    if (cut)
+        remark(s->app, "the context is full, %zu of %zu tokens; %s", n_held, n_context, advice);
 }
 
 Exit speaker_turn(Speaker *s, const Ids *prompt)
@@ -214,21 +224,27 @@ static void report_timings(const Speaker *s)
 {
     const mixt_engine_stats now = mixt_engine_read(s->loaded.engine);
     char resident[AMOUNT_MAX], read[AMOUNT_MAX];
-    fprintf(stderr, "load     %8.2f s    %s in memory; %s, %s, %d thread%s, experts in %s\n", (double)now.load_us * 1e-6,
-            amount_bytes((double)now.resident_bytes, resident), now.device, now.cpu_set ? now.cpu_set : "-", now.n_threads,
+    fprintf(stderr, "load     %8.2f s    %s in memory; %s, %s, %d thread%s, experts in %s\n",
+            (double)now.load_us * 1e-6, amount_bytes((double)now.resident_bytes, resident),
+            now.device, now.cpu_set ? now.cpu_set : "-", now.n_threads,
             now.n_threads == 1 ? "" : "s", now.store ? now.store : "-");
-    fprintf(stderr, "prompt   %8.2f s    %zu tokens, %zu of them known; %.1f tokens/s\n", (double)s->prompt_us * 1e-6,
-            s->n_prompt, s->n_reused, per_second(s->n_prompt - s->n_reused, s->prompt_us));
-    fprintf(stderr, "answer   %8.2f s    %zu tokens; %.1f tokens/s; seed %llu\n", (double)s->generated.us * 1e-6,
-            s->generated.n_tokens, per_second(s->generated.n_tokens, s->generated.us), (unsigned long long)s->seed);
-    const int64_t pins = now.expert_pins - s->before.expert_pins, hits = now.expert_hits - s->before.expert_hits;
+    fprintf(stderr, "prompt   %8.2f s    %zu tokens, %zu of them known; %.1f tokens/s\n",
+            (double)s->prompt_us * 1e-6, s->n_prompt, s->n_reused,
+            per_second(s->n_prompt - s->n_reused, s->prompt_us));
+    fprintf(stderr, "answer   %8.2f s    %zu tokens; %.1f tokens/s; seed %llu\n",
+            (double)s->generated.us * 1e-6, s->generated.n_tokens,
+            per_second(s->generated.n_tokens, s->generated.us), (unsigned long long)s->seed);
+    const int64_t pins = now.expert_pins - s->before.expert_pins,
+                  hits = now.expert_hits - s->before.expert_hits;
     if (pins > 0)
         fprintf(stderr, "experts  %8.2f s    waited; %lld asked for, %.1f %% there, %s read\n",
-                (double)(now.expert_wait_us - s->before.expert_wait_us) * 1e-6, (long long)pins, 100 * (double)hits / (double)pins,
+                (double)(now.expert_wait_us - s->before.expert_wait_us) * 1e-6, (long long)pins,
+                100 * (double)hits / (double)pins,
                 amount_bytes((double)(now.expert_read_bytes - s->before.expert_read_bytes), read));
 }
 
-/* The passes that wrote the answer: the one over the last token of the prompt wrote its first word. */
+/* The passes that wrote the answer: the one over the last token of the prompt wrote its first word.
+ */
 static Fired fired_of(const Speaker *s)
 {
     const size_t n_held = mixt_session_n_tokens(s->loaded.session);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * apps/speak.h - a model that answers: prompt tokens in, text on stdout as it comes, reports afterwards. */
+ * apps/speak.h - a model that answers: prompt tokens in, text on stdout as it comes, reports
+ * afterwards. */
 #ifndef APPS_SPEAK_H
 #define APPS_SPEAK_H
 

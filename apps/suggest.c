@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * apps/suggest.c - did you mean: the nearest word by edits, where swapping two neighbours is one. */
+ * apps/suggest.c - did you mean: the nearest word by edits, where swapping two neighbours is one.
+ */
 #include "options.h"
 
 #include <string.h>
@@ -21,7 +22,8 @@ static int edits(const char *a, const char *b)
     for (int j = 0; j <= n; j++) d[0][j] = j;
     for (int i = 1; i <= m; i++) {
         for (int j = 1; j <= n; j++) {
-            d[i][j] = least(d[i - 1][j - 1] + (a[i - 1] != b[j - 1]), least(d[i - 1][j], d[i][j - 1]) + 1);
+            d[i][j] = least(d[i - 1][j - 1] + (a[i - 1] != b[j - 1]),
+                            least(d[i - 1][j], d[i][j - 1]) + 1);
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
                 d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
         }
@@ -39,7 +41,8 @@ Nearest nearest_to(const char *asked)
 void nearest_offer(Nearest *nearest, const char *candidate)
 {
     const size_t n        = strlen(nearest->asked);
-    const bool   begins   = n - strspn(nearest->asked, "-/") >= 3 && strncmp(nearest->asked, candidate, n) == 0;
+    const bool begins =
+        n - strspn(nearest->asked, "-/") >= 3 && strncmp(nearest->asked, candidate, n) == 0;
     const int    distance = begins ? 1 : edits(nearest->asked, candidate);
     if (distance < nearest->distance) {
         nearest->word     = candidate;

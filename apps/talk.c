@@ -37,7 +37,9 @@ Exit talk_encode(Speaker *s, const Conversation *conversation, Buffer *text, Ids
     if (messages.failed) code = complain(s->app, NO_FIT, "out of memory for the conversation");
     else if (encode_chat(&s->loaded, &chat, text, ids, &error) != MIXT_OK)
         code = problem(s->app, &error,
-                       s->loaded.info.template_name ? NULL : "name one with --chat-template, or give a PROMPT without --chat");
+                       s->loaded.info.template_name
+                           ? NULL
+                           : "name one with --chat-template, or give a PROMPT without --chat");
     buffer_free(&messages);
     return code;
 }
@@ -48,7 +50,8 @@ static Exit one_answer(Talk *t)
     Buffer   text = { 0 };
     Ids      ids  = { 0 };
     Exit     code = talk_encode(s, &t->conversation, &text, &ids);
-    if (code == DONE && opt_flag(s->app->options, OPT_SHOW_PROMPT)) fprintf(stderr, "%s\n", text.data ? text.data : "");
+    if (code == DONE && opt_flag(s->app->options, OPT_SHOW_PROMPT))
+        fprintf(stderr, "%s\n", text.data ? text.data : "");
     if (code == DONE) code = speaker_turn(s, &ids);
     buffer_free(&text);
     ids_free(&ids);
@@ -61,7 +64,8 @@ static void remark_nearly_full(const Talk *t)
     const mixt_session *session = t->speaker->loaded.session;
     const size_t n = mixt_session_n_tokens(session), room = mixt_session_n_context(session);
     if (n < room && n >= room - room / 10)
-        remark(t->speaker->app, "the context is nearly full, %zu of %zu tokens; /clear begins anew", n, room);
+        remark(t->speaker->app, "the context is nearly full, %zu of %zu tokens; /clear begins anew",
+               n, room);
 }
 
 static void say(Talk *t, const char *text)
@@ -77,7 +81,8 @@ static void say(Talk *t, const char *text)
     interrupt_forget();
     /* An answer that was cut short still was said; a question that got none was not asked. */
     const bool answered = s->text.n_bytes > 0 || (code == DONE && s->generated.n_tokens > 0);
-    if (answered && conversation_add(&t->conversation, "assistant", s->text.data, s->text.n_bytes, &error) == OK) {
+    if (answered && conversation_add(&t->conversation, "assistant", s->text.data, s->text.n_bytes,
+                                     &error) == OK) {
         speaker_report(s);
         remark_nearly_full(t);
     } else {
@@ -108,7 +113,8 @@ static void print_value(const Talk *t, const Option *o)
         break;
     case REAL:   fprintf(stderr, "%g", v->real); break;
     case TEXTS:
-        for (size_t i = 0; i < v->n_texts; i++) fprintf(stderr, "%s'%s'", i ? " " : "", v->texts[i]);
+        for (size_t i = 0; i < v->n_texts; i++)
+            fprintf(stderr, "%s'%s'", i ? " " : "", v->texts[i]);
         break;
     case TEXT:
     case CHOICE: fputs(v->text ? v->text : "", stderr); break;
@@ -131,7 +137,8 @@ static const Option *settable(const Talk *t, const char *name, size_t n_bytes)
     Nearest near = nearest_to(asked);
     for (int i = 0; i < N_OPTIONS; i++)
         if (can_set(&options[i])) nearest_offer(&near, options[i].name);
-    if (near.word) remark(t->speaker->app, "/set: unknown '%s'; did you mean %s?", asked, near.word);
+    if (near.word)
+        remark(t->speaker->app, "/set: unknown '%s'; did you mean %s?", asked, near.word);
     else remark(t->speaker->app, "/set: unknown '%s'; /show settings lists what there is", asked);
     return NULL;
 }
@@ -145,13 +152,15 @@ static bool take_effect(Talk *t, const Option *option)
     if (option->group == PICK) return speaker_sampler(s) == DONE;
     if (option->id == OPT_SYSTEM) {
         const char *text = opt_text(s->app->options, OPT_SYSTEM);
-        if (conversation_system(&t->conversation, text && *text ? text : NULL, &error) == OK) return true;
+        if (conversation_system(&t->conversation, text && *text ? text : NULL, &error) == OK)
+            return true;
         base_problem(s->app, &error);
         return false;
     }
     if (option->id != OPT_EXPERTS || s->loaded.info.n_experts <= 0) return true;
     /* Tokens that were read without a trace have none: read them again. */
-    mixt_status status = mixt_session_trace(s->loaded.session, opt_flag(s->app->options, OPT_EXPERTS), &failed);
+    mixt_status status =
+        mixt_session_trace(s->loaded.session, opt_flag(s->app->options, OPT_EXPERTS), &failed);
     if (status == MIXT_OK) return true;
     problem(s->app, &failed, NULL);
     return false;
@@ -166,7 +175,8 @@ static void set_option(Talk *t, const Option *option, const char *text)
     const char *kept = arena_text(&t->texts, text, strlen(text));
     snprintf(where, sizeof where, "/set %s", option->name);
     if (!kept) return remark(t->speaker->app, "%s: out of memory", where);
-    if (option->kind == TEXTS) *value = (Value){ .from = FROM_NOWHERE };       /* a new list, not a longer one */
+    if (option->kind == TEXTS)
+        *value = (Value){.from = FROM_NOWHERE}; /* a new list, not a longer one */
     const bool nothing = option->kind == TEXTS && !*kept;
     if (!nothing && option_set(option, where, kept, value, &error) != OK) {
         remark(t->speaker->app, "%s", error.text);
@@ -197,7 +207,8 @@ static void do_set(Talk *t, const char *rest)
 static void show_prompt(const Talk *t)
 {
     Buffer text = { 0 };
-    if (t->conversation.n && talk_encode(t->speaker, &t->conversation, &text, NULL) == DONE && text.data)
+    if (t->conversation.n && talk_encode(t->speaker, &t->conversation, &text, NULL) == DONE &&
+        text.data)
         fprintf(stderr, "%s\n", text.data);
     buffer_free(&text);
 }
@@ -206,14 +217,18 @@ static void do_show(Talk *t, const char *rest)
 {
     const Loaded *loaded = &t->speaker->loaded;
     const char   *system = conversation_system_text(&t->conversation);
-    if (!*rest || strcmp(rest, "settings") == 0 || strcmp(rest, "parameters") == 0) print_settings(t);
+    if (!*rest || strcmp(rest, "settings") == 0 || strcmp(rest, "parameters") == 0)
+        print_settings(t);
     else if (strcmp(rest, "model") == 0 || strcmp(rest, "info") == 0) show_model(loaded, false);
     else if (strcmp(rest, "template") == 0)
-        fprintf(stderr, "%s: %s\n", loaded->info.template_name ? loaded->info.template_name : "none",
+        fprintf(stderr, "%s: %s\n",
+                loaded->info.template_name ? loaded->info.template_name : "none",
                 loaded->info.template_why ? loaded->info.template_why : "the file has none");
     else if (strcmp(rest, "system") == 0) fprintf(stderr, "%s\n", system ? system : "(none)");
     else if (strcmp(rest, "prompt") == 0) show_prompt(t);
-    else remark(t->speaker->app, "/show: expected model, template, settings, system or prompt, found '%s'", rest);
+    else
+        remark(t->speaker->app,
+               "/show: expected model, template, settings, system or prompt, found '%s'", rest);
     out_flush();
 }
 
@@ -221,7 +236,8 @@ static void do_save(Talk *t, const char *rest)
 {
     Error error;
     if (!*rest) return remark(t->speaker->app, "/save: expected the name of a file");
-    if (conversation_save(&t->conversation, rest, &error) != OK) remark(t->speaker->app, "%s", error.text);
+    if (conversation_save(&t->conversation, rest, &error) != OK)
+        remark(t->speaker->app, "%s", error.text);
     else fprintf(stderr, "saved %zu messages to %s\n", t->conversation.n, rest);
 }
 
@@ -229,7 +245,8 @@ static void do_load(Talk *t, const char *rest)
 {
     Error error;
     if (!*rest) return remark(t->speaker->app, "/load: expected the name of a file");
-    if (conversation_load(&t->conversation, rest, &error) != OK) remark(t->speaker->app, "%s", error.text);
+    if (conversation_load(&t->conversation, rest, &error) != OK)
+        remark(t->speaker->app, "%s", error.text);
     else fprintf(stderr, "loaded %zu messages from %s\n", t->conversation.n, rest);
 }
 
@@ -252,16 +269,17 @@ static const struct TalkCommand {
     const char *name, *usage, *help;
     void      (*run)(Talk *t, const char *rest);
 } talk_commands[] = {
-    { "/set", "/set NAME VALUE", "change a setting: temp, seed, system, tokens, experts, ..", do_set },
-    { "/show", "/show [WHAT]", "model, template, settings, system or prompt", do_show },
-    { "/save", "/save FILE", "write the conversation as JSON", do_save },
-    { "/load", "/load FILE", "go on with a conversation that was saved", do_load },
-    { "/clear", "/clear", "forget what was said", do_clear },
-    { "/bye", "/bye", "leave (Ctrl-D does, too)", do_bye },
-    { "/exit", NULL, NULL, do_bye },
-    { "/quit", NULL, NULL, do_bye },
-    { "/?", "/?", "this list", do_help },
-    { "/help", NULL, NULL, do_help },
+    {"/set", "/set NAME VALUE", "change a setting: temp, seed, system, tokens, experts, ..",
+     do_set},
+    {"/show", "/show [WHAT]", "model, template, settings, system or prompt", do_show},
+    {"/save", "/save FILE", "write the conversation as JSON", do_save},
+    {"/load", "/load FILE", "go on with a conversation that was saved", do_load},
+    {"/clear", "/clear", "forget what was said", do_clear},
+    {"/bye", "/bye", "leave (Ctrl-D does, too)", do_bye},
+    {"/exit", NULL, NULL, do_bye},
+    {"/quit", NULL, NULL, do_bye},
+    {"/?", "/?", "this list", do_help},
+    {"/help", NULL, NULL, do_help},
 };
 
 static void do_help(Talk *t, const char *rest)
@@ -269,7 +287,8 @@ static void do_help(Talk *t, const char *rest)
     (void)t;
     (void)rest;
     for (int i = 0; i < ARRAY_LEN(talk_commands); i++)
-        if (talk_commands[i].usage) fprintf(stderr, "  %-16s %s\n", talk_commands[i].usage, talk_commands[i].help);
+        if (talk_commands[i].usage)
+            fprintf(stderr, "  %-16s %s\n", talk_commands[i].usage, talk_commands[i].help);
     fputs("  \"\"\"              begins and ends a text of several lines\n"
           "  Ctrl-C           stops the answer, or leaves the line\n", stderr);
 }
@@ -278,7 +297,8 @@ static void obey(Talk *t, const char *line)
 {
     const size_t n = strcspn(line, " \t");
     for (int i = 0; i < ARRAY_LEN(talk_commands); i++) {
-        if (strlen(talk_commands[i].name) != n || strncmp(line, talk_commands[i].name, n) != 0) continue;
+        if (strlen(talk_commands[i].name) != n || strncmp(line, talk_commands[i].name, n) != 0)
+            continue;
         char *rest = strdup(line + n + strspn(line + n, " \t"));
         if (!rest) return remark(t->speaker->app, "out of memory");
         for (size_t end = strlen(rest); end && rest[end - 1] == ' ';) rest[--end] = 0;
@@ -291,7 +311,8 @@ static void obey(Talk *t, const char *line)
     Nearest near = nearest_to(asked);
     for (int i = 0; i < ARRAY_LEN(talk_commands); i++)
         if (talk_commands[i].usage) nearest_offer(&near, talk_commands[i].name);
-    if (near.word) remark(t->speaker->app, "unknown command '%s'; did you mean %s?", asked, near.word);
+    if (near.word)
+        remark(t->speaker->app, "unknown command '%s'; did you mean %s?", asked, near.word);
     else remark(t->speaker->app, "unknown command '%s'; /? lists them", asked);
 }
 
@@ -338,8 +359,11 @@ static bool read_text(Talk *t, Buffer *text)
 static Exit check_template(const Speaker *s)
 {
     if (s->loaded.info.template_name) return DONE;
-    return complain(s->app, BAD_DATA, "%s: has no chat template; name one with --chat-template (vicuna, chatml, ..), or give "
-                    "a PROMPT to be continued", s->loaded.info.path);
+    return complain(
+        s->app, BAD_DATA,
+        "%s: has no chat template; name one with --chat-template (vicuna, chatml, ..), or give "
+        "a PROMPT to be continued",
+        s->loaded.info.path);
 }
 
 Exit talk(Speaker *speaker)
@@ -351,7 +375,8 @@ Exit talk(Speaker *speaker)
     const char *system = opt_text(speaker->app->options, OPT_SYSTEM);
     if (code != DONE) return code;
     if (editor_new(&t.editor, &error) != OK) return base_problem(speaker->app, &error);
-    if (system && *system && conversation_system(&t.conversation, system, &error) != OK) code = base_problem(speaker->app, &error);
+    if (system && *system && conversation_system(&t.conversation, system, &error) != OK)
+        code = base_problem(speaker->app, &error);
     speaker->trim = true;
     fputs("/? for help, Ctrl-D to leave\n", stderr);
     while (code == DONE && !t.over) {

@@ -38,6 +38,7 @@ Colour term_colour(void)
 {
     const char *no = getenv("NO_COLOR");        /* https://no-color.org: present and not empty */
     if (!term_err() || (no && *no)) return COLOUR_NONE;
-    if (environment_is("COLORTERM", "truecolor") || environment_is("COLORTERM", "24bit")) return COLOUR_TRUE;
+    if (environment_is("COLORTERM", "truecolor") || environment_is("COLORTERM", "24bit"))
+        return COLOUR_TRUE;
     return COLOUR_256;
 }

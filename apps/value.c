@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * apps/value.c - one text to one value, strictly: no spaces, no half numbers, and the range is said. */
+ * apps/value.c - one text to one value, strictly: no spaces, no half numbers, and the range is
+ * said. */
 #include "options.h"
 
 #include <ctype.h>
@@ -44,7 +45,8 @@ static bool read_whole(const char *text, bool suffixes, int64_t *out)
 
 static bool read_real(const char *text, double *out)
 {
-    if (text[strspn(text, "+-.0123456789eE")] || isspace((unsigned char)*text)) return false;   /* no hex, no nan */
+    if (text[strspn(text, "+-.0123456789eE")] || isspace((unsigned char)*text))
+        return false; /* no hex, no nan */
     char *end;
     *out = strtod(text, &end);
     return *text && !*end && isfinite(*out);
@@ -53,16 +55,21 @@ static bool read_real(const char *text, double *out)
 static Status out_of_range(const Option *o, const char *where, const char *text, Error *error)
 {
     if (o->kind == REAL)
-        return fail(error, BAD_ARGUMENT, "%s: expected a number from %g to %g, found '%s'", where, o->min, o->max, text);
+        return fail(error, BAD_ARGUMENT, "%s: expected a number from %g to %g, found '%s'", where,
+                    o->min, o->max, text);
     const int64_t most = o->max < 0x1p63 ? (int64_t)o->max : INT64_MAX;
-    return fail(error, BAD_ARGUMENT, "%s: expected a whole number from %.0f to %" PRId64 ", found '%s'", where, o->min, most, text);
+    return fail(error, BAD_ARGUMENT,
+                "%s: expected a whole number from %.0f to %" PRId64 ", found '%s'", where, o->min,
+                most, text);
 }
 
-static Status set_number(const Option *o, const char *where, const char *text, Value *value, Error *error)
+static Status set_number(const Option *o, const char *where, const char *text, Value *value,
+                         Error *error)
 {
     int64_t    whole = 0;
     double     real  = 0;
-    const bool fine  = o->kind == REAL ? read_real(text, &real) : read_whole(text, o->kind == SIZE, &whole);
+    const bool fine =
+        o->kind == REAL ? read_real(text, &real) : read_whole(text, o->kind == SIZE, &whole);
     const double x   = o->kind == REAL ? real : (double)whole;
     if (!fine || x < o->min || x > o->max) return out_of_range(o, where, text, error);
     value->whole = whole;
@@ -94,10 +101,12 @@ typedef struct Choice { const char *text; bool found; } Choice;
 static void compare_choice(void *user, const char *word, size_t n_bytes)
 {
     Choice *choice = user;
-    if (strlen(choice->text) == n_bytes && strncasecmp(choice->text, word, n_bytes) == 0) choice->found = true;
+    if (strlen(choice->text) == n_bytes && strncasecmp(choice->text, word, n_bytes) == 0)
+        choice->found = true;
 }
 
-static Status set_choice(const Option *o, const char *where, const char *text, Value *value, Error *error)
+static Status set_choice(const Option *o, const char *where, const char *text, Value *value,
+                         Error *error)
 {
     Choice choice = { .text = text };
     option_words(o, compare_choice, &choice);
@@ -122,7 +131,8 @@ static Status add_text(const char *text, Value *value, Error *error)
     return OK;
 }
 
-Status option_set(const Option *option, const char *where, const char *text, Value *value, Error *error)
+Status option_set(const Option *option, const char *where, const char *text, Value *value,
+                  Error *error)
 {
     switch (option->kind) {
     case FLAG:   return set_flag(where, text, value, error);

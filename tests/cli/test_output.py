@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -152,6 +153,24 @@ class Trouble(Case):
         got = (first + rest).decode()[:-1].rstrip("\ufffd")      # a character may have been cut
         self.assertTrue(whole.decode().startswith(got), f"want the beginning of\n{whole.decode()!r}\ngot\n{got!r}")
 
+    def test_interrupt_while_waiting_for_text(self):
+        mine = subprocess.Popen([MIXT, "run", model(), "Once"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, bufsize=0, env=environment())
+        self.assertIn(b"standard input", mine.stderr.readline(), "it says what it waits for")
+        mine.send_signal(signal.SIGINT)
+        self.assertEqual(mine.wait(60), 130)
+        for pipe in (mine.stdin, mine.stdout, mine.stderr):
+            pipe.close()
+
+    def test_memory(self):
+        """What does not fit is a failure of its own, and the message says what to change."""
+        def small():
+            resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))
+        if mixt("version", preexec_fn=small).returncode:
+            self.skipTest("a sanitizer wants more address space")
+        long = model("long.gguf", "--context", "200M")
+        self.one_line(self.expect(mixt("run", long, "Once", "--ctx", "200M", preexec_fn=small), 71), "--ctx")
+
     def test_interrupt_of_a_job_leaves_nothing_behind(self):
         folder = scratch("interrupted")
         os.mkdir(folder)
@@ -210,6 +229,18 @@ class Map(Case):
     def test_dense(self):
         dense = model("dense.gguf", "--experts", -1)
         self.one_line(self.expect(mixt("run", dense, "Once", "-n", 3, "--experts"), 0), "dense")
+
+
+class Progress(Case):
+    def test_a_bar_at_a_terminal_only(self):
+        words = ["synth", "--layers", 60, "--type", "Q4_K_M", "-o", scratch("bar.gguf")]
+        code, out, err = on_terminal(*words, env=environment())
+        self.assertEqual((code, out), (0, b""))
+        if err:                                     # a fast disk needs no bar
+            self.assertRegex(err, rb"\r.*writing +\d+ %")
+            self.assertTrue(err.endswith(b"\r\x1b[K"), "it is wiped away")
+        self.assertEqual(self.expect(mixt(*words), 0).stderr, b"")
+        os.unlink(scratch("bar.gguf"))
 
 
 class Json(Case):

@@ -169,6 +169,16 @@ class Talk(Case):
         t.type("\x04")
         self.assertEqual(t.end(), 0)
 
+    def test_a_window_that_changes_and_a_pause(self):
+        t = self.start("-n", 2)
+        t.type("half a ")
+        t.until("half a ")
+        fcntl.ioctl(t.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))      # sends SIGWINCH
+        os.kill(t.pid, signal.SIGSTOP)
+        os.kill(t.pid, signal.SIGCONT)
+        t.say("sentence")
+        self.assertEqual(self.messages(t)[0]["content"], "half a sentence")
+
     def test_ctrl_c_leaves_the_fence(self):
         t = self.start("-n", 2)
         t.type('"""one\r')
