@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * gen/session.c - one sequence: its tokens, its pages of keys and values, its last logits. */
+#include "base/machine.h"
 #include "gen/parts.h"
 
 #include <stdlib.h>
@@ -10,6 +11,10 @@
 static Status make_pages(Session *s, Error *error)
 {
     const int64_t n = (s->n_context + PAGE_TOKENS - 1) / PAGE_TOKENS;
+    const int64_t need = n * kv_page_bytes(&s->engine->model->sizes, s->engine->kv), have = machine_free_bytes();
+    if (need > have)
+        return fail(error, NO_MEMORY, "context of %lld tokens: does not fit in memory: its key/value cache needs %.2f GiB, %.2f GiB are free",
+                    (long long)s->n_context, (double)need / (double)GIB, (double)have / (double)GIB);
     s->pages = calloc((size_t)n, sizeof *s->pages);
     if (!s->pages) return fail_memory(error, "the key/value cache");
     for (; s->n_pages < n; s->n_pages++)
