@@ -35,7 +35,7 @@ run:    ## build, make a tiny model with random weights, and let it speak
 	@echo 'build/tiny.gguf is a Mixtral in the small whose weights are random: what follows is nonsense,'
 	@echo 'made by the same code that runs a real model ($(MIXT) run MODEL "Once upon a time").'
 	@echo
-	$(MIXT) run build/tiny.gguf "Once upon a time" -n 64 --experts
+	$(MIXT) run build/tiny.gguf "Once upon a time" -n 64 --experts </dev/null
 
 build:  ## build everything, tests included
 	@tools/deps build test
@@ -65,9 +65,10 @@ fuzz:   ## fuzz one parser: make fuzz T=gguf MINUTES=10 (what it finds goes to b
 	@cmake --build --preset fuzz --parallel $(JOBS) --target fuzz_$(T)
 	@tools/fuzz build/fuzz/tests/fuzz/fuzz_$(T) tests/fuzz/corpus/$(T) $(FUZZED)/$(T) $(MINUTES)
 
-bench:  ## measure this machine
-	@tools/deps build
-	@cmake --preset release >/dev/null && cmake --build --preset release --parallel $(JOBS) --target mixt
+bench:  ## measure this machine: kernels, steps
+	@tools/deps build test
+	@cmake --preset release -DMIXT_TESTS=ON
+	@cmake --build --preset release --parallel $(JOBS) --target mixt check_kernels
 	@bench/run build/release
 
 install:    ## install the program, the library and their pages under PREFIX
