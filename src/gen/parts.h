@@ -29,8 +29,8 @@ struct Session {
     int32_t *tokens;                    /* [n_context]                                     */
     float   *logits;                    /* [V] after the last token                        */
     bool     has_logits;
-    Tensor  *pages;                     /* [n_pages]                                       */
-    int64_t  n_pages;
+    Tensor   cache;                     /* all pages of keys and values                    */
+    Tensor  *pages;                     /* views of it, in order of position               */
     int32_t *experts;                   /* [n_context][L][U], or NULL                      */
     float   *weights;
 };

@@ -6,19 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Pages are made here, all of them, so that no token allocates; a page that is never written costs
- * address space only. */
+/* Pages are made here, all of them in one piece, so that no token allocates; what is never written
+ * costs address space only. */
 static Status make_pages(Session *s, Error *error)
 {
+    const Sizes *sizes = &s->engine->model->sizes;
     const int64_t n = (s->n_context + PAGE_TOKENS - 1) / PAGE_TOKENS;
-    const int64_t need = n * kv_page_bytes(&s->engine->model->sizes, s->engine->kv), have = machine_free_bytes();
+    const int64_t need = n * kv_page_bytes(sizes, s->engine->kv), have = machine_free_bytes();
     if (need > have)
-        return fail(error, NO_MEMORY, "context of %lld tokens: does not fit in memory: its key/value cache needs %.2f GiB, %.2f GiB are free",
+        return fail(error, NO_MEMORY,
+                    "context of %lld tokens: does not fit in memory: its key/value cache needs %.2f GiB, %.2f GiB are free",
                     (long long)s->n_context, (double)need / (double)GIB, (double)have / (double)GIB);
     s->pages = calloc((size_t)n, sizeof *s->pages);
     if (!s->pages) return fail_memory(error, "the key/value cache");
-    for (; s->n_pages < n; s->n_pages++)
-        TRY(kv_page_new(s->engine->device, &s->engine->model->sizes, s->engine->kv, &s->pages[s->n_pages], error));
+    TRY(kv_pages_new(s->engine->device, sizes, s->engine->kv, n, &s->cache, error));
+    for (int64_t i = 0; i < n; i++) s->pages[i] = kv_page(&s->cache, sizes, i);
     return OK;
 }
 
@@ -50,7 +52,7 @@ void session_free(Session *s)
 {
     if (!s) return;
     pthread_mutex_lock(&s->engine->lock);
-    for (int64_t i = 0; i < s->n_pages; i++) s->engine->device->ops->free(s->engine->device, &s->pages[i]);
+    s->engine->device->ops->free(s->engine->device, &s->cache);
     pthread_mutex_unlock(&s->engine->lock);
     free(s->pages);
     free(s->tokens);

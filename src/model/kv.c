@@ -9,11 +9,16 @@ static int64_t page_rows(const Sizes *s)
     return s->n_layers * 2 * PAGE_TOKENS;
 }
 
-Status kv_page_new(Device *device, const Sizes *s, Format format, Tensor *out, Error *error)
+Status kv_pages_new(Device *device, const Sizes *s, Format format, int64_t n_pages, Tensor *out, Error *error)
 {
-    const Status status = device->ops->alloc(device, format, page_rows(s), s->n_kv_heads * s->head_size, out);
+    const Status status = device->ops->alloc(device, format, n_pages * page_rows(s), s->n_kv_heads * s->head_size, out);
     if (status != OK && error) *error = device->error;
     return status;
+}
+
+Tensor kv_page(const Tensor *pages, const Sizes *s, int64_t page)
+{
+    return tensor_rows(pages, page * page_rows(s), page_rows(s));
 }
 
 int64_t kv_page_bytes(const Sizes *s, Format format)

@@ -103,7 +103,8 @@ bool   choose_experts(const float *scores, int n_experts, int n_used, const Rout
 
 /* ---- key/value pages: one holds PAGE_TOKENS positions of one sequence, for every layer ---- */
 
-Status  kv_page_new(Device *device, const Sizes *sizes, Format format, Tensor *out, Error *error);
+Status  kv_pages_new(Device *device, const Sizes *sizes, Format format, int64_t n_pages, Tensor *out, Error *error);
+Tensor  kv_page(const Tensor *pages, const Sizes *sizes, int64_t page);         /* borrowed */
 int64_t kv_page_bytes(const Sizes *sizes, Format format);
 KvView  kv_view(const Sizes *sizes, int layer, const Step *step);
 
