@@ -39,6 +39,9 @@ typedef struct Rendered {
     size_t n_trusted;
 } Rendered;
 
+/* An array of at least one object, each with a role and no content but text, parts or null.  JSON that
+ * cannot be read passes: template_render says what is wrong with it. */
+Status messages_check(const char *json, size_t n_bytes, Error *error);
 Status template_render(const Template *t, const TemplateInput *input, Rendered *out, Error *error);
 void   rendered_free(Rendered *rendered);
 

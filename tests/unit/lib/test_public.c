@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Every call of mixt.h, as a program of somebody else's would make it: what it promises, and what it says when
- * it is used wrongly.  The model is a synthetic one, made here. */
+ * Every call of mixt.h, as a program of somebody else's would make it: what it promises, and what
+ * it says when it is used wrongly.  The model is a synthetic one, made here. */
 #include "../../support.h"
 
 #include <mixt.h>
@@ -77,7 +77,8 @@ static void a_model_says_what_it_is(void **state)
     /* The count of FACTS: V*D*2 + D + L*(2D + D*H*2 + D*K*2 + E*D + E*3*D*F). */
     const int64_t D = i.width, H = i.n_heads * i.head_size, K = i.n_kv_heads * i.head_size;
     const int64_t expert = 3 * D * i.hidden;
-    const int64_t want = i.n_vocab * D * 2 + D + i.n_layers * (2 * D + 2 * D * H + 2 * D * K + i.n_experts * (D + expert));
+    const int64_t want = i.n_vocab * D * 2 + D +
+                         i.n_layers * (2 * D + 2 * D * H + 2 * D * K + i.n_experts * (D + expert));
     assert_int_equal(i.n_values, want);
     assert_int_equal(i.n_values_active, want - i.n_layers * (i.n_experts - i.n_used) * expert);
 
@@ -124,7 +125,9 @@ static void older_options_are_understood(void **state)
 static void text_survives_the_road_to_tokens(void **state)
 {
     (void)state;
-    const char *const texts[] = { "Once upon a time", "", " two  spaces ", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 </s> [INST]", "line\nline\t" };
+    const char *const texts[] = {"Once upon a time", "", " two  spaces ",
+                                 "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 </s> [INST]",
+                                 "line\nline\t"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         mixt_token tokens[256];
         char text[512];
@@ -171,7 +174,8 @@ static void what_users_write_stays_text(void **state)
     assert_int_equal(tokens[0], 1);
     for (size_t i = 1; i < n; i++) assert_true(tokens[i] != 1 && tokens[i] != 2);
     chat.messages_json = "[{\"role\":";
-    assert_int_not_equal(mixt_chat_render(m, &chat, text, sizeof text, &n_bytes, NULL, 0, NULL, &error), MIXT_OK);
+    assert_int_not_equal(
+        mixt_chat_render(m, &chat, text, sizeof text, &n_bytes, NULL, 0, NULL, &error), MIXT_OK);
     assert_true(error.text[0] != 0);
     mixt_model_free(m);
 }
@@ -365,7 +369,7 @@ static void a_stop_ends_it_and_is_not_shown(void **state)
     assert_int_equal(say(3, 0, o, &all).finish, MIXT_FINISH_LENGTH);
     assert_true(all.n > 12);
 
-    char stop[4] = { 0 };                               /* a piece of what it will say, ASCII only: whole characters */
+    char stop[4] = {0}; /* a piece of what it will say, ASCII only: whole characters */
     size_t at = 0;
     for (size_t i = 4; i + 3 < all.n && !at; i++)
         if (all.text[i] > 32 && all.text[i + 1] > 32 && all.text[i + 2] > 32) at = i;
@@ -433,7 +437,8 @@ static void arrays_are_written_for_numpy(void **state)
 static void statuses_have_names(void **state)
 {
     (void)state;
-    for (int s = MIXT_FAILED; s <= MIXT_OK; s++) assert_string_not_equal(mixt_status_name((mixt_status)s), "unknown status");
+    for (int s = MIXT_FAILED; s <= MIXT_OK; s++)
+        assert_string_not_equal(mixt_status_name((mixt_status)s), "unknown status");
     assert_string_equal(mixt_status_name((mixt_status)99), "unknown status");
     assert_true(strlen(mixt_version()) >= 5);
 }
