@@ -42,7 +42,7 @@ typedef enum NodeKind {
     N_CONST, N_NAME, N_TUPLE, N_LIST, N_DICT, N_AND, N_OR, N_NOT, N_NEGATE, N_PLUS, N_BINARY,
     N_CONCAT, N_COMPARE, N_IF_ELSE, N_ATTRIBUTE, N_ITEM, N_SLICE, N_CALL, N_FILTER, N_TEST,
     /* statements */
-    N_DATA, N_PRINT, N_FOR, N_IF, N_SET, N_SET_BLOCK, N_SET_ATTRIBUTE, N_MACRO, N_CALL_BLOCK,
+    N_DATA, N_PRINT, N_FOR, N_IF, N_SET, N_SET_BLOCK, N_MACRO, N_CALL_BLOCK,
     N_FILTER_BLOCK, N_WITH, N_SCOPE, N_BREAK, N_CONTINUE
 } NodeKind;
 
@@ -52,7 +52,7 @@ typedef struct Nodes { Node **items; size_t n, room; } Nodes;
 
 /* Arguments as they were written: positional, named, *star, **stars. */
 typedef struct Call {
-    Nodes  args, named;                 /* `named` are N_SET_ATTRIBUTE-less: name in node->text */
+    Nodes  args, named;                 /* a named one: name in `text`, value in `a`            */
     Node  *star, *stars;
 } Call;
 

@@ -17,23 +17,12 @@ static Status soft_string(Vm *vm, Value v, const Str **out)
     return OK;
 }
 
-static Status keep_markup(Vm *vm, const Str *of, Value *string)
-{
-    if (!of->markup) return OK;
-    Str *copy = vm_new(vm, 1, sizeof *copy);
-    if (!copy) return VM_LOST(vm);
-    *copy = *string->as.string;
-    copy->markup = true;
-    string->as.string = copy;
-    return OK;
-}
-
 static Status to_case(Vm *vm, Value v, CaseTo to, Value *out)
 {
     const Str *s;
     TRY(soft_string(vm, v, &s));
     TRY(str_to_case(vm, s, to, out));
-    return keep_markup(vm, s, out);
+    return str_mark_markup(vm, s->markup, out);
 }
 
 static Status filter_upper(Vm *vm, const Value *a, Value *out)      { return to_case(vm, a[0], CASE_UPPER, out); }
@@ -157,7 +146,7 @@ static Status filter_indent(Vm *vm, const Value *a, Value *out)
         if (line) TRY(text_add_str(vm, &text, line, 0, line->n_bytes));
     }
     TRY(text_value(vm, &text, out));
-    return keep_markup(vm, s, out);
+    return str_mark_markup(vm, s->markup, out);
 }
 
 /* ---- numbers ---- */
@@ -324,14 +313,8 @@ static Status filter_attr(Vm *vm, const Value *a, Value *out)
 
 static Status filter_safe(Vm *vm, const Value *a, Value *out)
 {
-    Value text;
-    TRY(value_to_string(vm, a[0], &text));
-    Str *copy = vm_new(vm, 1, sizeof *copy);
-    if (!copy) return VM_LOST(vm);
-    *copy = *text.as.string;
-    copy->markup = true;
-    *out = value_string(copy);
-    return OK;
+    TRY(value_to_string(vm, a[0], out));
+    return str_mark_markup(vm, true, out);
 }
 
 static Status filter_escape(Vm *vm, const Value *a, Value *out)

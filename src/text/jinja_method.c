@@ -54,23 +54,12 @@ static Status work_search(Vm *vm, const Str *s, const Str *needle)
     return vm_work(vm, s->n_bytes + needle->n_bytes);
 }
 
-static Status keep_markup(Vm *vm, const Str *of, Value *string)
-{
-    if (!of->markup) return OK;
-    Str *copy = vm_new(vm, 1, sizeof *copy);
-    if (!copy) return VM_LOST(vm);
-    *copy = *string->as.string;
-    copy->markup = true;
-    string->as.string = copy;
-    return OK;
-}
-
 /* ---- case ---- */
 
 static Status to_case(Vm *vm, const Value *a, CaseTo to, Value *out)
 {
     TRY(str_to_case(vm, self(a), to, out));
-    return keep_markup(vm, self(a), out);
+    return str_mark_markup(vm, self(a)->markup, out);
 }
 
 static Status str_upper(Vm *vm, const Value *a, Value *out)      { return to_case(vm, a, CASE_UPPER, out); }
@@ -227,7 +216,7 @@ static Status str_replace(Vm *vm, const Value *a, Value *out)
     }
     TRY(text_add_str(vm, &text, s, copied, s->n_bytes));
     TRY(text_value(vm, &text, out));
-    return keep_markup(vm, s, out);
+    return str_mark_markup(vm, s->markup, out);
 }
 
 /* ---- splitting and joining ---- */

@@ -129,16 +129,6 @@ static Status float_binary(Vm *vm, TokenKind op, double a, double b, Value *out)
 
 /* ---- sequences ---- */
 
-static Status mark_markup(Vm *vm, Value *string)
-{
-    Str *copy = vm_new(vm, 1, sizeof *copy);
-    if (!copy) return VM_LOST(vm);
-    *copy = *string->as.string;
-    copy->markup = true;
-    string->as.string = copy;
-    return OK;
-}
-
 /* What is joined to Markup is escaped first, as Python's Markup does. */
 static Status join_strings(Vm *vm, Value a, Value b, Value *out)
 {
@@ -151,7 +141,7 @@ static Status join_strings(Vm *vm, Value a, Value b, Value *out)
     TRY(text_add_str(vm, &text, a.as.string, 0, a.as.string->n_bytes));
     TRY(text_add_str(vm, &text, b.as.string, 0, b.as.string->n_bytes));
     TRY(text_value(vm, &text, out));
-    return markup ? mark_markup(vm, out) : OK;
+    return str_mark_markup(vm, markup, out);
 }
 
 static Status join_lists(Vm *vm, Value a, Value b, Value *out)
@@ -179,7 +169,7 @@ static Status repeat_string(Vm *vm, const Str *s, int64_t times, Value *out)
         TRY(text_add_str(vm, &text, &so_far, 0, left < so_far.n_bytes ? left : so_far.n_bytes));
     }
     TRY(text_value(vm, &text, out));
-    return s->markup ? mark_markup(vm, out) : OK;
+    return str_mark_markup(vm, s->markup, out);
 }
 
 static Status repeat_list(Vm *vm, Value list, int64_t times, Value *out)

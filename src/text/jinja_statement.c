@@ -64,8 +64,8 @@ static Status parse_target_name(Parser *p, Str *out)
 
 /* ---- one function per tag; the tag's name is taken already ---- */
 
-/* N_SET: target a, value b.  N_SET_ATTRIBUTE: object's name in a, attribute in text, value b.
- * N_SET_BLOCK: target a (or N_ATTRIBUTE), filters in b around a NULL subject, body in items. */
+/* Target a: names, or an N_ATTRIBUTE of a namespace.  N_SET: value b.  N_SET_BLOCK: filters in b around
+ * a NULL subject, body in items. */
 static Status parse_set(Parser *p, int line, Node **out)
 {
     Node *target, *value, *filters = NULL;

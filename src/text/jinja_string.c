@@ -197,6 +197,17 @@ void str_strip_range(const Str *s, const Str *chars, bool left, bool right, size
     *end = e;
 }
 
+Status str_mark_markup(Vm *vm, bool markup, Value *string)
+{
+    if (!markup) return OK;
+    Str *copy = vm_new(vm, 1, sizeof *copy);
+    if (!copy) return VM_LOST(vm);
+    *copy = *string->as.string;
+    copy->markup = true;
+    string->as.string = copy;
+    return OK;
+}
+
 Status str_escape_html(Vm *vm, const Str *s, Value *out)
 {
     static const char special[] = "&<>'\"";
@@ -212,11 +223,6 @@ Status str_escape_html(Vm *vm, const Str *s, Value *out)
         copied = i + 1;
     }
     TRY(text_add_str(vm, &text, s, copied, s->n_bytes));
-    Str *escaped = vm_new(vm, 1, sizeof *escaped);
-    if (!escaped) return VM_LOST(vm);
     TRY(text_value(vm, &text, out));
-    *escaped = *out->as.string;
-    escaped->markup = true;
-    out->as.string = escaped;
-    return OK;
+    return str_mark_markup(vm, true, out);
 }

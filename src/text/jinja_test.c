@@ -15,17 +15,71 @@ static bool is_kind(const Value *a, Kind kind)
     return a[0].kind == kind;
 }
 
-static Status test_defined(Vm *vm, const Value *a, Value *out)   { (void)vm; return answer(!is_kind(a, V_UNDEFINED), out); }
-static Status test_undefined(Vm *vm, const Value *a, Value *out) { (void)vm; return answer(is_kind(a, V_UNDEFINED), out); }
-static Status test_none(Vm *vm, const Value *a, Value *out)      { (void)vm; return answer(is_kind(a, V_NONE), out); }
-static Status test_boolean(Vm *vm, const Value *a, Value *out)   { (void)vm; return answer(is_kind(a, V_BOOL), out); }
-static Status test_true(Vm *vm, const Value *a, Value *out)      { (void)vm; return answer(is_kind(a, V_BOOL) && a[0].as.truth, out); }
-static Status test_false(Vm *vm, const Value *a, Value *out)     { (void)vm; return answer(is_kind(a, V_BOOL) && !a[0].as.truth, out); }
-static Status test_integer(Vm *vm, const Value *a, Value *out)   { (void)vm; return answer(is_kind(a, V_INT), out); }
-static Status test_float(Vm *vm, const Value *a, Value *out)     { (void)vm; return answer(is_kind(a, V_FLOAT), out); }
-static Status test_number(Vm *vm, const Value *a, Value *out)    { (void)vm; return answer(value_is_number(a[0]), out); }
-static Status test_string(Vm *vm, const Value *a, Value *out)    { (void)vm; return answer(is_kind(a, V_STRING), out); }
-static Status test_mapping(Vm *vm, const Value *a, Value *out)   { (void)vm; return answer(is_kind(a, V_DICT), out); }
+static Status test_defined(Vm *vm, const Value *a, Value *out)
+{
+    (void)vm;
+    return answer(!is_kind(a, V_UNDEFINED), out);
+}
+
+static Status test_undefined(Vm *vm, const Value *a, Value *out)
+{
+    (void)vm;
+    return answer(is_kind(a, V_UNDEFINED), out);
+}
+
+static Status test_none(Vm *vm, const Value *a, Value *out)
+{
+    (void)vm;
+    return answer(is_kind(a, V_NONE), out);
+}
+
+static Status test_boolean(Vm *vm, const Value *a, Value *out)
+{
+    (void)vm;
+    return answer(is_kind(a, V_BOOL), out);
+}
+
+static Status test_true(Vm *vm, const Value *a, Value *out)
+{
+    (void)vm;
+    return answer(is_kind(a, V_BOOL) && a[0].as.truth, out);
+}
+
+static Status test_false(Vm *vm, const Value *a, Value *out)
+{
+    (void)vm;
+    return answer(is_kind(a, V_BOOL) && !a[0].as.truth, out);
+}
+
+static Status test_integer(Vm *vm, const Value *a, Value *out)
+{
+    (void)vm;
+    return answer(is_kind(a, V_INT), out);
+}
+
+static Status test_float(Vm *vm, const Value *a, Value *out)
+{
+    (void)vm;
+    return answer(is_kind(a, V_FLOAT), out);
+}
+
+static Status test_number(Vm *vm, const Value *a, Value *out)
+{
+    (void)vm;
+    return answer(value_is_number(a[0]), out);
+}
+
+static Status test_string(Vm *vm, const Value *a, Value *out)
+{
+    (void)vm;
+    return answer(is_kind(a, V_STRING), out);
+}
+
+static Status test_mapping(Vm *vm, const Value *a, Value *out)
+{
+    (void)vm;
+    return answer(is_kind(a, V_DICT), out);
+}
 
 static Status test_escaped(Vm *vm, const Value *a, Value *out)
 {

@@ -128,6 +128,7 @@ Status str_slice(Vm *vm, const Str *s, size_t begin, size_t end, Value *out);
 /* First place of `needle` at or after byte `from`, or SIZE_MAX. */
 size_t str_find(const Str *s, size_t from, const Str *needle);
 size_t str_rfind(const Str *s, size_t end, const Str *needle);
+Status str_mark_markup(Vm *vm, bool markup, Value *string);     /* when `markup`; a copy   */
 Status str_escape_html(Vm *vm, const Str *s, Value *out);       /* the result is markup         */
 
 /* Python's str() and repr(). */

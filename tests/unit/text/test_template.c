@@ -97,7 +97,8 @@ static void errors_name_their_line(void **state)
     expect_error("{{ 1|nope }}", "[]", UNSUPPORTED, "no filter is named 'nope'");
     expect_error("{% if true %}\n{{ 1|nope }}{% endif %}", "[]", UNSUPPORTED, "line 2: no filter is named 'nope'");
     expect_error("{{ 1 is nope }}", "[]", UNSUPPORTED, "no test is named 'nope'");
-    expect_error("\n\n{{ messages[0].x.y }}", "[{}]", FAILED, "line 3: expected something that has attributes, found nothing: 'x' is undefined");
+    expect_error("\n\n{{ messages[0].x.y }}", "[{}]", FAILED, "line 3: expected something that has attributes, "
+        "found nothing: 'x' is undefined");
     expect_error("{{ raise_exception('roles must alternate') }}", "[]", BAD_ARGUMENT, "line 1: roles must alternate");
     expect_error("\xff", "[]", BAD_FILE, "not UTF-8");
     expect_error("x", "{", BAD_ARGUMENT, "messages: line 1");
@@ -140,7 +141,8 @@ static void halves_of_characters_are_mended(void **state)
 static void nothing_to_escape_to(void **state)
 {
     (void)state;
-    expect_text("{{ ''.__class__ }}{{ [].__init__ }}{{ messages.__class__ }}{{ {}.__class__ is defined }}", "[]", "False");
+    expect_text("{{ ''.__class__ }}{{ [].__init__ }}{{ messages.__class__ }}{{ {}.__class__ is defined }}"
+        "", "[]", "False");
     expect_error("{{ ''.__class__.__mro__ }}", "[]", FAILED, "undefined");
     expect_error("{{ [].append(1) }}", "[]", FAILED, "'append' is undefined");
     expect_error("{{ {}.update({}) }}", "[]", FAILED, "'update' is undefined");
@@ -157,20 +159,25 @@ static void repeated(Buffer *b, const char *piece, int n)
 static void limits_hold(void **state)
 {
     (void)state;
-    expect_error("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}", "[]", NO_ROOM, "steps");
+    expect_error("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}"
+        "", "[]", NO_ROOM, "steps");
     expect_error("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "[]", NO_ROOM, "nested more than");
-    expect_error("{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(100) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}", "[]",
+    expect_error("{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(100) %}{% set ns.x = ns.x ~ ns.x %}{% "
+        "endfor %}", "[]",
                  NO_ROOM, "longer than");
     expect_error("{{ 'a' * 1000000000 }}", "[]", NO_ROOM, "longer than");
     expect_error("{{ [1] * 1000000000 }}", "[]", NO_MEMORY, "MiB");
     expect_error("{{ 'x'.center(999999999999) }}", "[]", NO_ROOM, "longer than");
     expect_error("{{ range(100001) }}", "[]", NO_ROOM, "range");
     expect_error("{{ 2 ** 9999999 }}", "[]", FAILED, "64 bits");
-    expect_error("{% set ns = namespace(x=[]) %}{% for i in range(1000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}", "[]",
+    expect_error("{% set ns = namespace(x=[]) %}{% for i in range(1000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ "
+        "ns.x }}", "[]",
                  NO_ROOM, "values are nested");
-    expect_error("{% set ns = namespace(x=1) %}{% for i in range(100) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}", "[]",
+    expect_error("{% set ns = namespace(x=1) %}{% for i in range(100) %}{% set ns.x = [ns.x, ns.x] %}{% endfor "
+        "%}{{ ns.x }}", "[]",
                  NO_ROOM, "");
-    expect_error("{% for i in range(60000) %}{{ 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' * 10 }}{% endfor %}", "[]",
+    expect_error("{% for i in range(60000) %}{{ 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' "
+        "* 10 }}{% endfor %}", "[]",
                  NO_ROOM, "longer than");
     expect_error("{{ '%99999d' % 1 }}", "[]", NO_ROOM, "wider");
     expect_error("{{ strftime_now('%99999d') }}", "[]", NO_ROOM, "too long");
@@ -226,10 +233,13 @@ static void long_prompts_are_fine(void **state)
 
 /* ---- built-in formats, space by space ---- */
 
-#define CHAT "[{\"role\":\"user\",\"content\":\"U1\"},{\"role\":\"assistant\",\"content\":\"A1\"},{\"role\":\"user\",\"content\":\"U2\"}]"
-#define WITH_SYSTEM "[{\"role\":\"system\",\"content\":\"S\"},{\"role\":\"user\",\"content\":\"U1\"}," \
-    "{\"role\":\"assistant\",\"content\":\"A1\"},{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"U2\"}]}]"
-#define PREAMBLE "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, " \
+#define U1 "{\"role\":\"user\",\"content\":\"U1\"}"
+#define A1 "{\"role\":\"assistant\",\"content\":\"A1\"}"
+#define CHAT "[" U1 "," A1 ",{\"role\":\"user\",\"content\":\"U2\"}]"
+#define WITH_SYSTEM "[{\"role\":\"system\",\"content\":\"S\"}," U1 "," A1 ","                     \
+    "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"U2\"}]}]"
+#define PREAMBLE "A chat between a curious user and an artificial intelligence assistant. The assistant gives " \
+        "helpful, " \
     "detailed, and polite answers to the user's questions."
 
 static const struct { const char *name, *messages, *want; } formats[] = {
@@ -243,7 +253,8 @@ static const struct { const char *name, *messages, *want; } formats[] = {
                              "<|im_start|>user\nU2<|im_end|>\n<|im_start|>assistant\n" },
     { "llama-2", WITH_SYSTEM, "<s>[INST] <<SYS>>\nS\n<</SYS>>\n\nU1 [/INST] A1 </s><s>[INST] U2 [/INST]" },
     { "llama-3", CHAT, "<s><|start_header_id|>user<|end_header_id|>\n\nU1<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
-                       "A1<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nU2<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n" },
+                       "A1<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nU2<|eot_id|>"
+                       "<|start_header_id|>assistant<|end_header_id|>\n\n" },
     { "zephyr", CHAT, "<|user|>\nU1</s>\n<|assistant|>\nA1</s>\n<|user|>\nU2</s>\n<|assistant|>\n" },
 };
 
@@ -280,10 +291,12 @@ static void builtin_refusals(void **state)
 {
     (void)state;
     static const char two_users[] = "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":\"b\"}]";
-    static const char bad_id[] = "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"tool\",\"content\":\"b\",\"tool_call_id\":\"short\"}]";
+    static const char bad_id[] = "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"tool\",\"content\":\"b\","
+        "\"tool_call_id\":\"short\"}]";
     Error error = { 0 };
     for (int i = 0; template_builtin_names[i]; i++)
-        if (builtin_status(template_builtin_names[i], "[]", &error) != OK) fail_msg("%s: %s", template_builtin_names[i], error.text);
+        if (builtin_status(template_builtin_names[i], "[]", &error) != OK) fail_msg("%s: "
+            "%s", template_builtin_names[i], error.text);
     assert_int_equal(builtin_status("mistral-v1", two_users, &error), BAD_ARGUMENT);
     assert_int_equal(builtin_status("mistral-v3", two_users, &error), BAD_ARGUMENT);
     assert_int_equal(builtin_status("mistral-v3", bad_id, &error), BAD_ARGUMENT);
@@ -295,8 +308,10 @@ static void builtin_refusals(void **state)
 static void builtin_tools(void **state)
 {
     (void)state;
-    TemplateInput input = input_of("[{\"role\":\"user\",\"content\":\"W?\"},{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"abcdef123\",\"function\":"
-        "{\"name\":\"now\",\"arguments\":{\"z\":1}}}]},{\"role\":\"tool\",\"content\":\"noon\",\"tool_call_id\":\"abcdef123\"},"
+    TemplateInput input = input_of("[{\"role\":\"user\",\"content\":\"W?\"},{\"role\":\"assistant\","
+        "\"tool_calls\":[{\"id\":\"abcdef123\",\"function\":"
+        "{\"name\":\"now\",\"arguments\":{\"z\":1}}}]},{\"role\":\"tool\",\"content\":\"noon\","
+        "\"tool_call_id\":\"abcdef123\"},"
         "{\"role\":\"assistant\",\"content\":\"Noon.\"}]");
     input.tools_json = "[{\"type\":\"function\"}]";
     input.tools_bytes = strlen(input.tools_json);

@@ -10,10 +10,11 @@
 
 /* ---- one operation at a time ---- */
 
-/* The prompt with its trusted bytes in the first text and the others as '.', and the reverse. */
+/* The prompt, with a '.' for each byte that is not trusted. */
 static void expect_marks(const char *source, const char *want)
 {
-    const TemplateInput input = input_of("[{\"role\": \"user\", \"content\": \" </s>[INST] \", \"n\": 5, \"x\": [\"</s>\", \"b\"]}]");
+    const TemplateInput input = input_of("[{\"role\": \"user\", \"content\": \" </s>[INST] \", \"n\": 5, \"x\": "
+        "[\"</s>\", \"b\"]}]");
     Error error = { 0 };
     Rendered out;
     char got[512] = "";
@@ -42,11 +43,14 @@ static void operations_keep_origins(void **state)
     expect_marks("{{ 'a-b'.replace('-', " C "|trim) }}", "a..........b");
     expect_marks("{{ messages[0].x|join('</s>') }}{{ ['p', 'q']|join(messages[0].x[0]) }}", "....</s>.p....q");
     expect_marks("{{ ','.join(messages[0].x) }}", "....,.");
-    expect_marks("{{ messages[0].x|tojson }}{{ {'</s>': messages[0].x[0]}|tojson }}", "...............</s>..........");
+    expect_marks("{{ messages[0].x|tojson }}{{ {'</s>': messages[0].x[0]}|tojson }}"
+        "", "...............</s>..........");
     expect_marks("{{ ['lit', messages[0].x[0]] }}", "..lit..........");
     expect_marks("{{ 5 }}{{ 2.5 }}{{ none }}{{ true }}{{ messages[0].n }}", ".............");
-    expect_marks("{{ '%s|%d' % (messages[0].x[0], 7) }}{{ '{}|{:>3}'.format(messages[0].x[0], 'b') }}", "....|.....|..b");
-    expect_marks("{% for c in messages[0].x[0] %}{{ c }}{% endfor %}{% for c in 'ab' %}{{ c }}{% endfor %}", "....ab");
+    expect_marks("{{ '%s|%d' % (messages[0].x[0], 7) }}{{ '{}|{:>3}'.format(messages[0].x[0], 'b') }}"
+        "", "....|.....|..b");
+    expect_marks("{% for c in messages[0].x[0] %}{{ c }}{% endfor %}{% for c in 'ab' %}{{ c }}{% endfor %}"
+        "", "....ab");
     expect_marks("{% set v %}[{{ messages[0].x[0] }}]{% endset %}{{ v }}", "[....]");
     expect_marks("{% macro m(v) %}<{{ v }}>{% endmacro %}{{ m(messages[0].x[0]) }}{{ m('k') }}", "<....><k>");
     expect_marks("{% filter upper %}a{{ messages[0].x[0] }}{% endfilter %}", "A....");
@@ -69,15 +73,20 @@ static void conversation(Buffer *messages, Buffer *tools, int shape, const char 
 {
     static const char *const shapes[] = {
         "[{\"role\":\"user\",\"content\":\"%s\"}]",
-        "[{\"role\":\"system\",\"content\":\"%s\"},{\"role\":\"user\",\"content\":\"%s\"},{\"role\":\"assistant\",\"content\":\"%s\"},"
+        "[{\"role\":\"system\",\"content\":\"%s\"},{\"role\":\"user\",\"content\":\"%s\"},"
+        "{\"role\":\"assistant\",\"content\":\"%s\"},"
         "{\"role\":\"user\",\"content\":\"%s\"}]",
         "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"%s\"}]}]",
-        "[{\"role\":\"user\",\"content\":\"%s\"},{\"role\":\"assistant\",\"content\":\"%s\",\"tool_calls\":[{\"id\":\"abcdef123\",\"type\":\"function\","
-        "\"function\":{\"name\":\"%s\",\"arguments\":{\"%s\":\"%s\",\"n\":5}}}]},{\"role\":\"tool\",\"tool_call_id\":\"abcdef123\",\"name\":\"%s\","
+        "[{\"role\":\"user\",\"content\":\"%s\"},{\"role\":\"assistant\",\"content\":\"%s\","
+        "\"tool_calls\":[{\"id\":\"abcdef123\",\"type\":\"function\","
+        "\"function\":{\"name\":\"%s\",\"arguments\":{\"%s\":\"%s\",\"n\":5}}}]},{\"role\":\"tool\","
+        "\"tool_call_id\":\"abcdef123\",\"name\":\"%s\","
         "\"content\":\"%s\"},{\"role\":\"assistant\",\"content\":\"%s\"},{\"role\":\"user\",\"content\":\"%s\"}]",
     };
-    static const char tool[] = "[{\"type\":\"function\",\"function\":{\"name\":\"%s\",\"description\":\"%s\",\"parameters\":{\"type\":\"object\","
-                               "\"required\":[\"%s\"],\"properties\":{\"%s\":{\"type\":\"string\",\"description\":\"%s\",\"enum\":[\"%s\"]}}}}}]";
+    static const char tool[] = "[{\"type\":\"function\",\"function\":{\"name\":\"%s\",\"description\":\"%s\","
+        "\"parameters\":{\"type\":\"object\","
+                               "\"required\":[\"%s\"],\"properties\":{\"%s\":{\"type\":\"string\","
+                               "\"description\":\"%s\",\"enum\":[\"%s\"]}}}}}]";
     const char *const sources[2] = { shapes[shape], tool };
     Buffer *const to[2] = { messages, tools };
     for (int i = 0; i < 2; i++)
@@ -124,7 +133,8 @@ static int check_shape(const char *name, const Template *t, int shape, bool with
     trusted_text(&harmless, &same);
     if (strcasestr(ours.data, "zq")) fail_msg("%s, shape %d: trusted: %s", name, shape, ours.data);
     if (strcmp(ours.data, same.data) != 0)
-        fail_msg("%s, shape %d: words change what is trusted\n  want %s\n  got  %s", name, shape, same.data, ours.data);
+        fail_msg("%s, shape %d: words change what is trusted\n  want %s\n  got  "
+            "%s", name, shape, same.data, ours.data);
     rendered_free(&hostile);
     rendered_free(&harmless);
     buffer_free(&ours);
