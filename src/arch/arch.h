@@ -31,14 +31,26 @@ enum {
 /* Where names come from: one column per container. */
 typedef struct TensorRule {
     Role        role;
-    const char *name[3];                /* [Source]: GGUF, Hugging Face, Mistral; %d layer, then %d expert; NULL: not there */
+    const char *name[3]; /* [Source]: GGUF, Hugging Face, Mistral; %d layer, then %d expert; NULL:
+                            not there */
     Dim         shape[3];               /* outermost first                                  */
     int         flags;
 } TensorRule;
 
 typedef enum Size {
-    SIZE_LAYERS, SIZE_CONTEXT, SIZE_MODEL_WIDTH, SIZE_HEADS, SIZE_KV_HEADS, SIZE_HEAD, SIZE_EXPERTS, SIZE_USED,
-    SIZE_HIDDEN, SIZE_WINDOW, SIZE_TURNED, SIZE_NORM_EPS, SIZE_ROPE_BASE,
+    SIZE_LAYERS,
+    SIZE_CONTEXT,
+    SIZE_MODEL_WIDTH,
+    SIZE_HEADS,
+    SIZE_KV_HEADS,
+    SIZE_HEAD,
+    SIZE_EXPERTS,
+    SIZE_USED,
+    SIZE_HIDDEN,
+    SIZE_WINDOW,
+    SIZE_TURNED,
+    SIZE_NORM_EPS,
+    SIZE_ROPE_BASE,
     N_SIZES
 } Size;
 
@@ -64,7 +76,8 @@ typedef struct Router {
 
 typedef struct Arch {
     const char        *name;            /* "mixtral"                                        */
-    const char        *names[3][6];     /* [Source] general.architecture; config.json "architectures"; NULL-ended */
+    const char
+        *names[3][6]; /* [Source] general.architecture; config.json "architectures"; NULL-ended */
     bool               has_experts;     /* the same name may serve two families; this tells */
     const TensorRule  *tensors;   int n_tensors;
     const SizeRule    *sizes;     int n_sizes;
@@ -93,7 +106,7 @@ typedef struct Weight {
     int64_t offset, bytes;              /* in tensor->file                                  */
     int64_t rows, cols;
     Format  format;
-    bool    halves;                     /* rows are in PAIRS_HALVES order and are to be read as PAIRS_ADJACENT */
+    bool halves; /* rows are in PAIRS_HALVES order and are to be read as PAIRS_ADJACENT */
 } Weight;
 
 /* Which family is this?  UNSUPPORTED names the architecture found and those we know. */
@@ -101,8 +114,8 @@ Status arch_find(const Catalog *catalog, const Arch **out, Error *error);
 /* All sizes, checked against each other and against the limits above. */
 Status arch_sizes(const Arch *arch, const Catalog *catalog, Sizes *out, Error *error);
 /* A weight, its shape checked.  layer and expert are ignored where the role has none. */
-Status arch_weight(const Arch *arch, const Catalog *catalog, const Sizes *sizes, Role role, int layer, int expert,
-                   Weight *out, Error *error);
+Status arch_weight(const Arch *arch, const Catalog *catalog, const Sizes *sizes, Role role,
+                   int layer, int expert, Weight *out, Error *error);
 /* Every tensor of the catalog is used, known to be idle, or worth a warning; one that would change the
  * arithmetic is UNSUPPORTED. `log` may be NULL. */
 Status arch_leftovers(const Arch *arch, const Catalog *catalog, const Sizes *sizes,

@@ -13,7 +13,8 @@
 
 static bool text_is(const Setting *s, const char *word)
 {
-    return s && s->kind == SETTING_TEXT && s->text.n_bytes == strlen(word) && memcmp(s->text.bytes, word, s->text.n_bytes) == 0;
+    return s && s->kind == SETTING_TEXT && s->text.n_bytes == strlen(word) &&
+           memcmp(s->text.bytes, word, s->text.n_bytes) == 0;
 }
 
 /* The setting behind the first key of "a|b" that exists. */
@@ -69,9 +70,13 @@ Status arch_find(const Catalog *c, const Arch **out, Error *error)
         }
     const char *key = c->source == SOURCE_GGUF ? "general.architecture" : "architectures.0";
     const Setting *s = catalog_setting(c, key);
-    if (!s || s->kind != SETTING_TEXT) return fail(error, BAD_FILE, "%s: %s: expected the name of an architecture, found none", c->path, key);
-    return fail(error, UNSUPPORTED, "%s: architecture: expected one of llama (Llama 2, Mistral, Mixtral), found '%.*s'%s", c->path,
-                (int)s->text.n_bytes, s->text.bytes, n_experts > 0 ? " with experts" : "");
+    if (!s || s->kind != SETTING_TEXT)
+        return fail(error, BAD_FILE, "%s: %s: expected the name of an architecture, found none",
+                    c->path, key);
+    return fail(
+        error, UNSUPPORTED,
+        "%s: architecture: expected one of llama (Llama 2, Mistral, Mixtral), found '%.*s'%s",
+        c->path, (int)s->text.n_bytes, s->text.bytes, n_experts > 0 ? " with experts" : "");
 }
 
 /* ---- settings that would change the arithmetic ---- */
@@ -80,7 +85,8 @@ static bool number_is(const Catalog *c, const char *key, const char *word)
 {
     double want, got;
     bool found;
-    return sscanf(word, "%lf", &want) == 1 && catalog_number(c, key, &got, &found, NULL) == OK && found && want == got;
+    return sscanf(word, "%lf", &want) == 1 && catalog_number(c, key, &got, &found, NULL) == OK &&
+           found && want == got;
 }
 
 static bool setting_allowed(const Catalog *c, const Setting *s, const char *must_be)
@@ -104,7 +110,10 @@ static void describe(const Setting *s, Buffer *out)
     case SETTING_INT:   buffer_format(out, "%lld", (long long)s->integer); break;
     case SETTING_UINT:  buffer_format(out, "%llu", (unsigned long long)s->natural); break;
     case SETTING_FLOAT: buffer_format(out, "%g", s->real); break;
-    case SETTING_TEXT:  buffer_format(out, "'%.*s'", s->text.n_bytes < 64 ? (int)s->text.n_bytes : 64, s->text.bytes); break;
+    case SETTING_TEXT:
+        buffer_format(out, "'%.*s'", s->text.n_bytes < 64 ? (int)s->text.n_bytes : 64,
+                      s->text.bytes);
+        break;
     case SETTING_ARRAY: buffer_format(out, "an array of %lld", (long long)s->array.n); break;
     }
 }
@@ -138,20 +147,25 @@ static Status read_numbers(const Arch *arch, const Catalog *c, Numbers *out, Err
         double value = rule->otherwise[c->source];
         if (find_setting(c, rule->key[c->source], key)) TRY(catalog_number(c, key, &value, &found, error));
         if (!found && value == REQUIRED)
-            return fail(error, BAD_FILE, "%s: %s: expected a number, found nothing", c->path, rule->key[c->source]);
-        if (found && value < 0) return fail(error, BAD_FILE, "%s: %s: expected no negative number, found %g", c->path, key, value);
+            return fail(error, BAD_FILE, "%s: %s: expected a number, found nothing", c->path,
+                        rule->key[c->source]);
+        if (found && value < 0)
+            return fail(error, BAD_FILE, "%s: %s: expected no negative number, found %g", c->path,
+                        key, value);
         out->at[rule->size] = value;
         out->key[rule->size] = rule->key[c->source];
     }
     return OK;
 }
 
-static Status whole(const Catalog *c, const Numbers *n, Size size, int64_t least, int64_t most, int64_t *out, Error *error)
+static Status whole(const Catalog *c, const Numbers *n, Size size, int64_t least, int64_t most,
+                    int64_t *out, Error *error)
 {
     const double value = n->at[size];
     if (value != floor(value) || value < (double)least || value > (double)most)
-        return fail(error, BAD_FILE, "%s: %s: expected %lld to %lld, found %.17g", c->path, n->key[size] ? n->key[size] : "a derived size",
-                    (long long)least, (long long)most, value);
+        return fail(error, BAD_FILE, "%s: %s: expected %lld to %lld, found %.17g", c->path,
+                    n->key[size] ? n->key[size] : "a derived size", (long long)least,
+                    (long long)most, value);
     *out = (int64_t)value;
     return OK;
 }
@@ -169,24 +183,30 @@ static Status check_sizes(const Catalog *c, Numbers *n, Sizes *s, Error *error)
     if (n->at[SIZE_KV_HEADS] == DERIVED) n->at[SIZE_KV_HEADS] = (double)s->n_heads;
     TRY(whole(c, n, SIZE_KV_HEADS, 1, s->n_heads, &s->n_kv_heads, error));
     if (s->n_heads % s->n_kv_heads)
-        return fail(error, BAD_FILE, "%s: heads: expected a multiple of %lld kv heads, found %lld", c->path, (long long)s->n_kv_heads,
-                    (long long)s->n_heads);
+        return fail(error, BAD_FILE, "%s: heads: expected a multiple of %lld kv heads, found %lld",
+                    c->path, (long long)s->n_kv_heads, (long long)s->n_heads);
     if (n->at[SIZE_HEAD] == DERIVED) {
         if (s->width % s->n_heads)
-            return fail(error, BAD_FILE, "%s: width: expected a multiple of %lld heads, found %lld", c->path, (long long)s->n_heads,
-                        (long long)s->width);
+            return fail(error, BAD_FILE, "%s: width: expected a multiple of %lld heads, found %lld",
+                        c->path, (long long)s->n_heads, (long long)s->width);
         n->at[SIZE_HEAD] = (double)(s->width / s->n_heads);
     }
-    TRY(whole(c, n, SIZE_HEAD, 2, WIDTH_MAX / s->n_heads > 2 ? WIDTH_MAX / s->n_heads : 2, &s->head_size, error));
+    TRY(whole(c, n, SIZE_HEAD, 2, WIDTH_MAX / s->n_heads > 2 ? WIDTH_MAX / s->n_heads : 2,
+              &s->head_size, error));
     if (n->at[SIZE_TURNED] == DERIVED) n->at[SIZE_TURNED] = (double)s->head_size;
     TRY(whole(c, n, SIZE_TURNED, 2, s->head_size, &s->n_turned, error));
     if (s->n_turned % 2 || s->head_size % 2)
-        return fail(error, BAD_FILE, "%s: rotary size: expected an even number, found %lld of head size %lld", c->path,
-                    (long long)s->n_turned, (long long)s->head_size);
+        return fail(error, BAD_FILE,
+                    "%s: rotary size: expected an even number, found %lld of head size %lld",
+                    c->path, (long long)s->n_turned, (long long)s->head_size);
     s->norm_eps = n->at[SIZE_NORM_EPS];
     s->rope_base = n->at[SIZE_ROPE_BASE];
-    if (!(s->norm_eps >= 0 && s->norm_eps < 1)) return fail(error, BAD_FILE, "%s: norm epsilon: expected 0 to 1, found %g", c->path, s->norm_eps);
-    if (!(s->rope_base > 0 && s->rope_base < 1e15)) return fail(error, BAD_FILE, "%s: rope base: expected above 0, found %g", c->path, s->rope_base);
+    if (!(s->norm_eps >= 0 && s->norm_eps < 1))
+        return fail(error, BAD_FILE, "%s: norm epsilon: expected 0 to 1, found %g", c->path,
+                    s->norm_eps);
+    if (!(s->rope_base > 0 && s->rope_base < 1e15))
+        return fail(error, BAD_FILE, "%s: rope base: expected above 0, found %g", c->path,
+                    s->rope_base);
     return OK;
 }
 
@@ -198,8 +218,8 @@ static Status check_experts(const Arch *arch, const Catalog *c, const Numbers *n
     TRY(whole(c, n, SIZE_EXPERTS, 1, EXPERTS_MAX, &s->n_experts, error));
     TRY(whole(c, n, SIZE_USED, 1, USED_MAX, &s->n_used, error));
     if (s->n_used > s->n_experts)
-        return fail(error, BAD_FILE, "%s: %s: expected at most %lld experts, found %lld", c->path, n->key[SIZE_USED], (long long)s->n_experts,
-                    (long long)s->n_used);
+        return fail(error, BAD_FILE, "%s: %s: expected at most %lld experts, found %lld", c->path,
+                    n->key[SIZE_USED], (long long)s->n_experts, (long long)s->n_used);
     return OK;
 }
 
@@ -210,7 +230,9 @@ static Status check_value_length(const Catalog *c, const Sizes *s, Error *error)
     bool found;
     TRY(catalog_number(c, "llama.attention.value_length", &length, &found, error));
     if (length != (double)s->head_size)
-        return fail(error, UNSUPPORTED, "%s: value heads: expected size %lld as the key heads, found %g", c->path, (long long)s->head_size, length);
+        return fail(error, UNSUPPORTED,
+                    "%s: value heads: expected size %lld as the key heads, found %g", c->path,
+                    (long long)s->head_size, length);
     return OK;
 }
 
@@ -228,9 +250,11 @@ Status arch_sizes(const Arch *arch, const Catalog *c, Sizes *out, Error *error)
     TRY(arch_weight(arch, c, out, ROLE_EMBED, 0, 0, &embed, error));
     out->n_vocab = embed.rows;
     if (out->n_vocab > VOCAB_PIECES_MAX)
-        return fail(error, BAD_FILE, "%s: vocabulary: expected at most %d rows, found %lld", c->path, VOCAB_PIECES_MAX, (long long)out->n_vocab);
+        return fail(error, BAD_FILE, "%s: vocabulary: expected at most %d rows, found %lld",
+                    c->path, VOCAB_PIECES_MAX, (long long)out->n_vocab);
     if (c->vocab.kind != VOCAB_NONE && c->vocab.n_pieces > out->n_vocab)
-        return fail(error, BAD_FILE, "%s: tokenizer: expected at most %lld pieces, one per embedding row, found %d", c->path,
-                    (long long)out->n_vocab, (int)c->vocab.n_pieces);
+        return fail(error, BAD_FILE,
+                    "%s: tokenizer: expected at most %lld pieces, one per embedding row, found %d",
+                    c->path, (long long)out->n_vocab, (int)c->vocab.n_pieces);
     return OK;
 }

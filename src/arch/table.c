@@ -11,4 +11,5 @@ const Arch *const arch_table[] = { &arch_mixtral, &arch_llama, NULL };
 const char *const llama_ignored[] = { "model.layers.%d.self_attn.rotary_emb.inv_freq", "rope.freqs", NULL };
 
 /* Frequency factors, biases and extra norms or experts are arithmetic; ignoring one would give wrong text. */
-const char *const llama_refused[] = { ".bias", "rope_freqs", "rope_factors", "_norm.", "shexp", "shared_expert", "lora_", NULL };
+const char *const llama_refused[] = {".bias", "rope_freqs",    "rope_factors", "_norm.",
+                                     "shexp", "shared_expert", "lora_",        NULL};

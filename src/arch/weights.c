@@ -36,7 +36,8 @@ static void make_name(char *out, size_t room, const char *pattern, int layer, in
 #pragma GCC diagnostic pop
 }
 
-static Status check_shape(const Catalog *c, const FileTensor *t, const TensorRule *rule, const Sizes *s, Error *error)
+static Status check_shape(const Catalog *c, const FileTensor *t, const TensorRule *rule,
+                          const Sizes *s, Error *error)
 {
     const int n = rule_dims(rule);
     bool right = t->n_dims == n;
@@ -47,19 +48,24 @@ static Status check_shape(const Catalog *c, const FileTensor *t, const TensorRul
     if (right) return OK;
     char want[96] = "", got[96] = "";
     size_t a = 0, b = 0;
-    for (int i = 0; i < n; i++) a += (size_t)snprintf(want + a, sizeof want - a, "[%lld]", (long long)dim_size(s, rule->shape[i]));
-    for (int i = 0; i < t->n_dims; i++) b += (size_t)snprintf(got + b, sizeof got - b, "[%lld]", (long long)t->dims[i]);
+    for (int i = 0; i < n; i++)
+        a += (size_t)snprintf(want + a, sizeof want - a, "[%lld]",
+                              (long long)dim_size(s, rule->shape[i]));
+    for (int i = 0; i < t->n_dims; i++)
+        b += (size_t)snprintf(got + b, sizeof got - b, "[%lld]", (long long)t->dims[i]);
     return fail(error, BAD_FILE, "%s: tensor '%s': expected shape %s, found %s", c->path, t->name, want, got);
 }
 
-static Status slice(const Catalog *c, const FileTensor *t, const TensorRule *rule, const Arch *arch, int expert, Weight *out,
-                    Error *error)
+static Status slice(const Catalog *c, const FileTensor *t, const TensorRule *rule, const Arch *arch,
+                    int expert, Weight *out, Error *error)
 {
     const int n = rule_dims(rule);
     const int64_t cols = t->dims[n - 1];
     if (cols % format_info[t->format].block_values)
-        return fail(error, BAD_FILE, "%s: tensor '%s': expected rows of a multiple of %d values for %s, found %lld", c->path, t->name,
-                    format_info[t->format].block_values, format_info[t->format].name, (long long)cols);
+        return fail(error, BAD_FILE,
+                    "%s: tensor '%s': expected rows of a multiple of %d values for %s, found %lld",
+                    c->path, t->name, format_info[t->format].block_values,
+                    format_info[t->format].name, (long long)cols);
     *out = (Weight){ .tensor = t, .format = t->format, .cols = cols, .rows = n == 1 ? 1 : t->dims[n - 2] };
     out->bytes = out->rows * format_row_bytes(t->format, cols);
     out->offset = t->offset + (rule->flags & STACKED ? expert * out->bytes : 0);
@@ -67,7 +73,8 @@ static Status slice(const Catalog *c, const FileTensor *t, const TensorRule *rul
     return OK;
 }
 
-Status arch_weight(const Arch *arch, const Catalog *c, const Sizes *s, Role role, int layer, int expert, Weight *out, Error *error)
+Status arch_weight(const Arch *arch, const Catalog *c, const Sizes *s, Role role, int layer,
+                   int expert, Weight *out, Error *error)
 {
     char name[160] = "";
     int flags = 0;
@@ -88,7 +95,8 @@ Status arch_weight(const Arch *arch, const Catalog *c, const Sizes *s, Role role
 const char *arch_gguf_name(const Arch *arch, Role role)
 {
     for (int i = 0; i < arch->n_tensors; i++)           /* the stacked rule stands first         */
-        if (arch->tensors[i].role == role && arch->tensors[i].name[SOURCE_GGUF]) return arch->tensors[i].name[SOURCE_GGUF];
+        if (arch->tensors[i].role == role && arch->tensors[i].name[SOURCE_GGUF])
+            return arch->tensors[i].name[SOURCE_GGUF];
     return NULL;
 }
 
@@ -110,7 +118,8 @@ static bool matches(const char *pattern, const char *name, int64_t at[2])
     while (*pattern) {
         if (pattern[0] == '%' && pattern[1] == 'd') {
             char *end;
-            if (*name < '0' || *name > '9' || (name[0] == '0' && name[1] >= '0' && name[1] <= '9')) return false;
+            if (*name < '0' || *name > '9' || (name[0] == '0' && name[1] >= '0' && name[1] <= '9'))
+                return false;
             const long long value = strtoll(name, &end, 10);
             if (n < 2) at[n++] = value;
             name = end;
@@ -135,8 +144,8 @@ static bool is_known(const Arch *arch, const Catalog *c, const Sizes *s, const c
     return false;
 }
 
-Status arch_leftovers(const Arch *arch, const Catalog *c, const Sizes *s, void (*log)(void *user, const char *line), void *user,
-                      Error *error)
+Status arch_leftovers(const Arch *arch, const Catalog *c, const Sizes *s,
+                      void (*log)(void *user, const char *line), void *user, Error *error)
 {
     int64_t n_unknown = 0;
     const char *first = NULL;
@@ -145,15 +154,17 @@ Status arch_leftovers(const Arch *arch, const Catalog *c, const Sizes *s, void (
         if (is_known(arch, c, s, name)) continue;
         for (int r = 0; arch->refused[r]; r++)
             if (strstr(name, arch->refused[r]))
-                return fail(error, UNSUPPORTED, "%s: tensor '%s': expected none, it would change the arithmetic in a way this program lacks",
+                return fail(error, UNSUPPORTED,
+                            "%s: tensor '%s': expected none, it would change the arithmetic in a "
+                            "way this program lacks",
                             c->path, name);
         if (!first) first = name;
         n_unknown++;
     }
     if (n_unknown && log) {
         Error line;
-        fail(&line, OK, "%s: %lld unknown tensor%s not used, the first is '%s'", c->path, (long long)n_unknown, n_unknown == 1 ? "" : "s",
-             first);
+        fail(&line, OK, "%s: %lld unknown tensor%s not used, the first is '%s'", c->path,
+             (long long)n_unknown, n_unknown == 1 ? "" : "s", first);
         log(user, line.text);
     }
     return OK;

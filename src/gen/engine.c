@@ -13,24 +13,32 @@ enum { SPARE_BYTES = 192 << 20 };       /* the program itself, the tokenizer, pa
 
 static Status too_small(const Catalog *c, int64_t need, int64_t have, Error *error)
 {
-    return fail(error, NO_MEMORY, "%s: does not fit in memory: needs at least %.2f GiB (%.2f GB), %.2f GiB (%.2f GB) are free", c->path,
-                (double)need / (double)GIB, (double)need / 1e9, (double)have / (double)GIB, (double)have / 1e9);
+    return fail(error, NO_MEMORY,
+                "%s: does not fit in memory: needs at least %.2f GiB (%.2f GB), %.2f GiB (%.2f GB) "
+                "are free",
+                c->path, (double)need / (double)GIB, (double)need / 1e9, (double)have / (double)GIB,
+                (double)have / 1e9);
 }
 
 /* All experts when they fit beside the rest, else as many slots as do; never fewer than one token uses. */
-static Status plan_slots(const Catalog *catalog, const Sizes *s, const ModelBytes *bytes, const EngineOptions *o, int64_t n_batch,
-                         int64_t *n_slots, Error *error)
+static Status plan_slots(const Catalog *catalog, const Sizes *s, const ModelBytes *bytes,
+                         const EngineOptions *o, int64_t n_batch, int64_t *n_slots, Error *error)
 {
     const int64_t n_all = s->n_layers * s->n_experts;
     const int64_t context = s->n_context < CONTEXT_DEFAULT ? s->n_context : CONTEXT_DEFAULT;
     const int64_t kv = (context + PAGE_TOKENS - 1) / PAGE_TOKENS * kv_page_bytes(s, o->kv);
-    const int64_t rest = bytes->dense + work_bytes(s, n_batch) + kv + SPARE_BYTES, have = machine_free_bytes();
+    const int64_t rest = bytes->dense + work_bytes(s, n_batch) + kv + SPARE_BYTES,
+                  have = machine_free_bytes();
 
     *n_slots = o->n_slots < n_all ? o->n_slots : 0;
-    if (*n_slots) return rest + *n_slots * bytes->largest_expert <= have ? OK : too_small(catalog, rest + *n_slots * bytes->largest_expert, have, error);
+    if (*n_slots)
+        return rest + *n_slots * bytes->largest_expert <= have
+                   ? OK
+                   : too_small(catalog, rest + *n_slots * bytes->largest_expert, have, error);
     if (rest + bytes->experts <= have) return OK;
     *n_slots = (have - rest) / bytes->largest_expert;
-    if (*n_slots < s->n_used) return too_small(catalog, rest + s->n_used * bytes->largest_expert, have, error);
+    if (*n_slots < s->n_used)
+        return too_small(catalog, rest + s->n_used * bytes->largest_expert, have, error);
     if (*n_slots >= n_all) *n_slots = n_all - 1;
     return OK;
 }
@@ -57,7 +65,8 @@ static bool make_rows(Engine *e)
            (e->broken    = arena_new(&e->arena, n, sizeof *e->broken));
 }
 
-static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, const Sizes *sizes, const EngineOptions *o, Error *error)
+static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, const Sizes *sizes,
+                          const EngineOptions *o, Error *error)
 {
     const int64_t start_us = clock_us();
     ModelBytes bytes;
@@ -70,8 +79,12 @@ static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, c
     const DeviceOptions device_options = { .n_threads = o->n_threads, .cpu_set = o->cpu_set };
     TRY(device_open(o->device, &device_options, &e->device, error));
 
-    StoreProgress progress = { .tell = o->progress, .user = o->progress_user, .total_bytes = bytes.dense + (n_slots ? 0 : bytes.experts) };
-    const ModelPlan plan = { .n_slots = (int)n_slots, .max_tokens = e->n_batch, .n_context = sizes->n_context };
+    StoreProgress progress = { .tell = o->progress,
+                               .user = o->progress_user,
+                               .total_bytes = bytes.dense + (n_slots ? 0 : bytes.experts) };
+    const ModelPlan plan = {
+        .n_slots = (int)n_slots, .max_tokens = e->n_batch, .n_context = sizes->n_context,
+    };
     TRY(model_bind(arch, catalog, sizes, e->device, &plan, &progress, &e->model, error));
     TRY(work_new(e->model, e->n_batch, &e->work, error));
     if (!make_rows(e)) return fail_memory(error, "the rows of a step");
@@ -79,13 +92,18 @@ static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, c
     return OK;
 }
 
-Status engine_new(const Arch *arch, const Catalog *catalog, const Sizes *sizes, const EngineOptions *o, Engine **out, Error *error)
+Status engine_new(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
+                  const EngineOptions *o, Engine **out, Error *error)
 {
     *out = NULL;
     if (o->n_batch < 0 || o->n_batch > BATCH_MAX)
-        return fail(error, BAD_ARGUMENT, "rows per step: expected 1 to %d, found %lld", BATCH_MAX, (long long)o->n_batch);
-    if (o->n_slots < 0) return fail(error, BAD_ARGUMENT, "expert slots: expected 0 or more, found %lld", (long long)o->n_slots);
-    if (o->kv != F16 && o->kv != F32) return fail(error, BAD_ARGUMENT, "key/value cache: expected f16 or f32");
+        return fail(error, BAD_ARGUMENT, "rows per step: expected 1 to %d, found %lld", BATCH_MAX,
+                    (long long)o->n_batch);
+    if (o->n_slots < 0)
+        return fail(error, BAD_ARGUMENT, "expert slots: expected 0 or more, found %lld",
+                    (long long)o->n_slots);
+    if (o->kv != F16 && o->kv != F32)
+        return fail(error, BAD_ARGUMENT, "key/value cache: expected f16 or f32");
     Engine *e = calloc(1, sizeof *e);
     if (!e) return fail_memory(error, "the engine");
     pthread_mutex_init(&e->lock, NULL);
@@ -149,8 +167,15 @@ Status engine_run(Engine *e, int n_rows, int n_wanted, Error *error)
 {
     const int64_t start_us = clock_us();
     const Step step = {
-        .n_tokens = n_rows, .n_wanted = n_wanted, .tokens = e->tokens, .positions = e->positions, .pages = e->pages,
-        .wanted = e->wanted, .broken = e->broken, .experts = e->experts, .weights = e->weights,
+        .n_tokens = n_rows,
+        .n_wanted = n_wanted,
+        .tokens = e->tokens,
+        .positions = e->positions,
+        .pages = e->pages,
+        .wanted = e->wanted,
+        .broken = e->broken,
+        .experts = e->experts,
+        .weights = e->weights,
     };
     const Status status = model_forward(e->model, &step, &e->work, error);
     e->stats.n_steps++;
@@ -162,7 +187,8 @@ Status engine_run(Engine *e, int n_rows, int n_wanted, Error *error)
 static Status take_logits(Engine *e, Session *s, int wanted_row, Error *error)
 {
     const Tensor row = tensor_rows(&e->work.logits, wanted_row, 1);
-    const Status status = e->device->ops->download(e->device, s->logits, &row, (size_t)row.cols * sizeof(float));
+    const Status status =
+        e->device->ops->download(e->device, s->logits, &row, (size_t)row.cols * sizeof(float));
     if (status != OK && error) *error = e->device->error;
     s->has_logits = status == OK;
     return status;
@@ -171,16 +197,17 @@ static Status take_logits(Engine *e, Session *s, int wanted_row, Error *error)
 static Status check_next(const Session *s, int32_t token, Error *error)
 {
     if (s->n_tokens >= s->n_context)
-        return fail(error, NO_ROOM, "context: %lld tokens are held, the context has room for %lld", (long long)s->n_tokens,
-                    (long long)s->n_context);
+        return fail(error, NO_ROOM, "context: %lld tokens are held, the context has room for %lld",
+                    (long long)s->n_tokens, (long long)s->n_context);
     if (token < 0 || token >= s->engine->model->sizes.n_vocab)
-        return fail(error, BAD_ARGUMENT, "token: expected 0 to %lld, found %d", (long long)s->engine->model->sizes.n_vocab - 1, (int)token);
+        return fail(error, BAD_ARGUMENT, "token: expected 0 to %lld, found %d",
+                    (long long)s->engine->model->sizes.n_vocab - 1, (int)token);
     return OK;
 }
 
 /* Sessions [begin, end): one row each. */
-static Status step_some(Engine *e, Session *const *sessions, const int32_t *next, int64_t begin, int64_t end, Status *statuses,
-                        Error *error)
+static Status step_some(Engine *e, Session *const *sessions, const int32_t *next, int64_t begin,
+                        int64_t end, Status *statuses, Error *error)
 {
     int n = 0;
     for (int64_t i = begin; i < end; i++) {
@@ -197,16 +224,21 @@ static Status step_some(Engine *e, Session *const *sessions, const int32_t *next
     return OK;
 }
 
-Status engine_step(Engine *e, Session *const *sessions, const int32_t *next, int64_t n_sessions, Status *statuses, Error *error)
+Status engine_step(Engine *e, Session *const *sessions, const int32_t *next, int64_t n_sessions,
+                   Status *statuses, Error *error)
 {
     Status own[BATCH_MAX], answer = OK;
     if (n_sessions < 0 || n_sessions > BATCH_MAX)
-        return fail(error, BAD_ARGUMENT, "sessions in a step: expected at most %d, found %lld", BATCH_MAX, (long long)n_sessions);
+        return fail(error, BAD_ARGUMENT, "sessions in a step: expected at most %d, found %lld",
+                    BATCH_MAX, (long long)n_sessions);
     for (int64_t i = 0; i < n_sessions; i++) {
-        if (sessions[i]->engine != e) return fail(error, BAD_ARGUMENT, "session %lld belongs to another engine", (long long)i);
+        if (sessions[i]->engine != e)
+            return fail(error, BAD_ARGUMENT, "session %lld belongs to another engine",
+                        (long long)i);
         TRY(check_next(sessions[i], next[i], error));
         for (int64_t j = 0; j < i; j++)
-            if (sessions[j] == sessions[i]) return fail(error, BAD_ARGUMENT, "session %lld is in the step twice", (long long)i);
+            if (sessions[j] == sessions[i])
+                return fail(error, BAD_ARGUMENT, "session %lld is in the step twice", (long long)i);
     }
     if (!statuses) statuses = own;
     pthread_mutex_lock(&e->lock);

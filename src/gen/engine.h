@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * gen/engine.h - a model at work: sessions in, logits out.
  *
- * An engine owns a device, a bound model and scratch.  A session is one sequence of tokens and its key/value pages.
- * Rows of any number of sessions share a step (decision D3); each row's logits are the same bytes as if it had
- * travelled alone (D1).  The engine locks itself; a session is used by one thread at a time. */
+ * An engine owns a device, a bound model and scratch.  A session is one sequence of tokens and its
+ * key/value pages. Rows of any number of sessions share a step (decision D3); each row's logits are
+ * the same bytes as if it had travelled alone (D1).  The engine locks itself; a session is used by
+ * one thread at a time. */
 #ifndef GEN_ENGINE_H
 #define GEN_ENGINE_H
 
@@ -29,9 +30,10 @@ typedef struct Session Session;
 
 enum { BATCH_MAX = 4096, BATCH_DEFAULT = 64, CONTEXT_DEFAULT = 8192 };
 
-/* The catalog must outlive the engine.  NO_MEMORY when not even a few experts fit; the sentence has the numbers. */
-Status engine_new(const Arch *arch, const Catalog *catalog, const Sizes *sizes, const EngineOptions *options, Engine **out,
-                  Error *error);
+/* The catalog must outlive the engine.  NO_MEMORY when not even a few experts fit; the sentence has
+ * the numbers. */
+Status engine_new(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
+                  const EngineOptions *options, Engine **out, Error *error);
 void   engine_free(Engine *engine);
 EngineStats engine_stats(Engine *engine);
 const Device *engine_device(const Engine *engine);
@@ -48,10 +50,11 @@ const float   *session_logits(const Session *session);         /* [V], or NULL  
 /* Hold exactly these tokens, computing only what differs. */
 Status session_sync(Session *session, const int32_t *tokens, int64_t n_tokens, Error *error);
 /* Append; all_logits is [n_tokens][V] or NULL. */
-Status session_append(Session *session, const int32_t *tokens, int64_t n_tokens, float *all_logits, Error *error);
+Status session_append(Session *session, const int32_t *tokens, int64_t n_tokens, float *all_logits,
+                      Error *error);
 /* One more token for each, in shared steps.  statuses[i] may differ from the answer: see mixt.h. */
-Status engine_step(Engine *engine, Session *const *sessions, const int32_t *next, int64_t n_sessions, Status *statuses,
-                   Error *error);
+Status engine_step(Engine *engine, Session *const *sessions, const int32_t *next,
+                   int64_t n_sessions, Status *statuses, Error *error);
 
 /* Which experts fired, per token held: [L][U]; NULL when off. */
 Status session_trace(Session *session, bool on, Error *error);

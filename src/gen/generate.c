@@ -18,7 +18,8 @@ typedef struct Talk {
 static Status give_out(Talk *t, bool *stop, Error *error)
 {
     if (t->text.failed) return fail_memory(error, "the answer");
-    if (t->text.n_bytes && t->options->on_text && t->options->on_text(t->options->user, t->text.data, t->text.n_bytes)) {
+    if (t->text.n_bytes && t->options->on_text &&
+        t->options->on_text(t->options->user, t->text.data, t->text.n_bytes)) {
         t->out->finish = FINISH_CALLER;
         *stop = true;
     }
@@ -31,7 +32,8 @@ static Status say_one(Talk *t, bool *done, Error *error)
 {
     int32_t token;
     Session *s = t->session;
-    TRY(sampler_pick(t->sampler, session_logits(s), session_tokens(s), (size_t)session_n_tokens(s), &token, error));
+    TRY(sampler_pick(t->sampler, session_logits(s), session_tokens(s), (size_t)session_n_tokens(s),
+                     &token, error));
     t->out->n_tokens++;
     if (t->tokenizer && !t->options->ignore_end && token_ends(t->tokenizer, token)) {
         t->out->finish = FINISH_END;
@@ -53,7 +55,8 @@ static Status say_all(Talk *t, Error *error)
     const int64_t most = t->options->n_tokens_max;
     bool done = false;
     t->out->finish = FINISH_LENGTH;
-    while (!done && (most == 0 || t->out->n_tokens < most) && session_n_tokens(t->session) < session_n_context(t->session))
+    while (!done && (most == 0 || t->out->n_tokens < most) &&
+           session_n_tokens(t->session) < session_n_context(t->session))
         TRY(say_one(t, &done, error));
     if (!t->detok || t->out->finish == FINISH_STOP || t->out->finish == FINISH_CALLER) return OK;
     TRY(detok_finish(t->detok, &t->text, error));
@@ -65,14 +68,20 @@ static bool at_start_of_text(const Session *s, const Tokenizer *tokenizer)
     return session_n_tokens(s) == 1 && session_tokens(s)[0] == tokenizer_vocab(tokenizer)->bos;
 }
 
-Status generate(Session *session, Sampler *sampler, const Tokenizer *tokenizer, const GenerateOptions *options, Generated *out,
-                Error *error)
+Status generate(Session *session, Sampler *sampler, const Tokenizer *tokenizer,
+                const GenerateOptions *options, Generated *out, Error *error)
 {
-    Talk t = { .session = session, .sampler = sampler, .tokenizer = tokenizer, .options = options, .out = out };
+    Talk t = { .session = session,
+               .sampler = sampler,
+               .tokenizer = tokenizer,
+               .options = options,
+               .out = out };
     *out = (Generated){ 0 };
-    if (!session_logits(session)) return fail(error, BAD_ARGUMENT, "generate: expected a session with at least one token");
+    if (!session_logits(session))
+        return fail(error, BAD_ARGUMENT, "generate: expected a session with at least one token");
     if (tokenizer)
-        TRY(detok_new(tokenizer, options->stops, options->n_stops, at_start_of_text(session, tokenizer), options->special, &t.detok, error));
+        TRY(detok_new(tokenizer, options->stops, options->n_stops,
+                      at_start_of_text(session, tokenizer), options->special, &t.detok, error));
     const int64_t start_us = clock_us();
     const Status status = say_all(&t, error);
     out->us = clock_us() - start_us;

@@ -2,8 +2,8 @@
  * gen/sampler.h - one row of logits to one token.
  *
  * ORDER sampler: logit bias; repeat, presence and frequency penalties over the last tokens; with
- * temperature 0 the largest logit, the lower id on a tie; else top-k, typical-p, top-p, min-p, temperature, draw.
- * The same seed and logits give the same token whatever the thread count. */
+ * temperature 0 the largest logit, the lower id on a tie; else top-k, typical-p, top-p, min-p,
+ * temperature, draw. The same seed and logits give the same token whatever the thread count. */
 #ifndef GEN_SAMPLER_H
 #define GEN_SAMPLER_H
 
@@ -28,7 +28,7 @@ typedef struct Sampler Sampler;
 Status sampler_new(int64_t n_vocab, const SamplerOptions *options, Sampler **out, Error *error);
 void   sampler_free(Sampler *sampler);
 /* history: the tokens so far, oldest first.  FAILED when a logit is NaN or all are -inf. No allocation. */
-Status sampler_pick(Sampler *sampler, const float *logits, const int32_t *history, size_t n_history, int32_t *out,
-                    Error *error);
+Status sampler_pick(Sampler *sampler, const float *logits, const int32_t *history, size_t n_history,
+                    int32_t *out, Error *error);
 
 #endif

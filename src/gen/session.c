@@ -15,8 +15,10 @@ static Status make_pages(Session *s, Error *error)
     const int64_t need = n * kv_page_bytes(sizes, s->engine->kv), have = machine_free_bytes();
     if (need > have)
         return fail(error, NO_MEMORY,
-                    "context of %lld tokens: does not fit in memory: its key/value cache needs %.2f GiB, %.2f GiB are free",
-                    (long long)s->n_context, (double)need / (double)GIB, (double)have / (double)GIB);
+                    "context of %lld tokens: does not fit in memory: its key/value cache needs "
+                    "%.2f GiB, %.2f GiB are free",
+                    (long long)s->n_context, (double)need / (double)GIB,
+                    (double)have / (double)GIB);
     s->pages = calloc((size_t)n, sizeof *s->pages);
     if (!s->pages) return fail_memory(error, "the key/value cache");
     TRY(kv_pages_new(s->engine->device, sizes, s->engine->kv, n, &s->cache, error));
@@ -30,7 +32,8 @@ Status session_new(Engine *engine, int64_t n_context, Session **out, Error *erro
     const Sizes *sizes = &engine->model->sizes;
     if (n_context == 0) n_context = sizes->n_context < CONTEXT_DEFAULT ? sizes->n_context : CONTEXT_DEFAULT;
     if (n_context < 1 || n_context > sizes->n_context)
-        return fail(error, BAD_ARGUMENT, "context: expected 1 to %lld tokens, as the model was made for, found %lld",
+        return fail(error, BAD_ARGUMENT,
+                    "context: expected 1 to %lld tokens, as the model was made for, found %lld",
                     (long long)sizes->n_context, (long long)n_context);
     Session *s = calloc(1, sizeof *s);
     if (!s) return fail_memory(error, "a session");
@@ -74,18 +77,22 @@ static Status check_tokens(const Session *s, const int32_t *tokens, int64_t n, i
 {
     const int64_t n_vocab = s->engine->model->sizes.n_vocab;
     if (n < 0 || n > s->n_context - held)
-        return fail(error, NO_ROOM, "context: %lld tokens were given, the context has room for %lld", (long long)(held + n),
-                    (long long)s->n_context);
+        return fail(error, NO_ROOM,
+                    "context: %lld tokens were given, the context has room for %lld",
+                    (long long)(held + n), (long long)s->n_context);
     for (int64_t i = 0; i < n; i++)
         if (tokens[i] < 0 || tokens[i] >= n_vocab)
-            return fail(error, BAD_ARGUMENT, "token %lld: expected 0 to %lld, found %d", (long long)i, (long long)n_vocab - 1, (int)tokens[i]);
+            return fail(error, BAD_ARGUMENT, "token %lld: expected 0 to %lld, found %d",
+                        (long long)i, (long long)n_vocab - 1, (int)tokens[i]);
     return OK;
 }
 
-/* One step of at most n_batch rows of this session.  `rows_wanted`: logits of every row, or of the last, or of none. */
+/* One step of at most n_batch rows of this session.  `rows_wanted`: logits of every row, or of the
+ * last, or of none. */
 typedef enum Rows { ROWS_NONE, ROWS_LAST, ROWS_ALL } Rows;
 
-static Status append_some(Session *s, const int32_t *tokens, int n, Rows rows_wanted, float *logits, Error *error)
+static Status append_some(Session *s, const int32_t *tokens, int n, Rows rows_wanted, float *logits,
+                          Error *error)
 {
     Engine *e = s->engine;
     int n_wanted = 0;
@@ -121,7 +128,9 @@ Status session_append(Session *s, const int32_t *tokens, int64_t n_tokens, float
         done += n;
     }
     if (status != OK || n_tokens == 0) return status;
-    if (all_logits) memcpy(s->logits, all_logits + (n_tokens - 1) * n_vocab, (size_t)n_vocab * sizeof *s->logits);
+    if (all_logits)
+        memcpy(s->logits, all_logits + (n_tokens - 1) * n_vocab,
+               (size_t)n_vocab * sizeof *s->logits);
     s->has_logits = true;
     return OK;
 }
@@ -135,7 +144,8 @@ Status session_sync(Session *s, const int32_t *tokens, int64_t n_tokens, Error *
         s->n_reused = same;
         return OK;
     }
-    /* Logits are kept for the last token only: a prefix that ends the wish is computed again from its last token. */
+    /* Logits are kept for the last token only: a prefix that ends the wish is computed again from
+     * its last token. */
     if (same == n_tokens && same > 0) same--;
     s->n_tokens = s->n_reused = same;
     s->has_logits = false;
@@ -163,11 +173,15 @@ Status session_trace(Session *s, bool on, Error *error)
 const int32_t *session_experts(const Session *s, int64_t token)
 {
     const Sizes *z = &s->engine->model->sizes;
-    return s->experts && token >= 0 && token < s->n_tokens ? s->experts + token * z->n_layers * z->n_used : NULL;
+    return s->experts && token >= 0 && token < s->n_tokens
+               ? s->experts + token * z->n_layers * z->n_used
+               : NULL;
 }
 
 const float *session_weights(const Session *s, int64_t token)
 {
     const Sizes *z = &s->engine->model->sizes;
-    return s->weights && token >= 0 && token < s->n_tokens ? s->weights + token * z->n_layers * z->n_used : NULL;
+    return s->weights && token >= 0 && token < s->n_tokens
+               ? s->weights + token * z->n_layers * z->n_used
+               : NULL;
 }

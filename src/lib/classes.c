@@ -49,7 +49,9 @@ static const char *format_list(mixt_model *m, const bool seen[N_FORMATS])
     char text[128] = "";
     size_t n = 0;
     for (int f = 0; f < N_FORMATS; f++)
-        if (seen[f]) n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", n ? ", " : "", format_info[f].name);
+        if (seen[f])
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", n ? ", " : "",
+                                  format_info[f].name);
     return arena_text(&m->catalog.arena, text, n);
 }
 
@@ -59,10 +61,12 @@ Status count_classes(mixt_model *m, Error *error)
         mixt_weight_class *class = &m->classes[m->n_classes];
         *class = (mixt_weight_class){ .name = class_rows[i].name };
         Count count = { .to = class };
-        for (int r = 0; r < class_rows[i].n_roles; r++) TRY(count_role(m, class_rows[i].roles[r], &count, error));
+        for (int r = 0; r < class_rows[i].n_roles; r++)
+            TRY(count_role(m, class_rows[i].roles[r], &count, error));
         if (class->n_tensors == 0) continue;
         class->n_values_active = class->n_values;
-        if (class_rows[i].roles[0] == ROLE_GATE) class->n_values_active = class->n_values / m->sizes.n_experts * m->sizes.n_used;
+        if (class_rows[i].roles[0] == ROLE_GATE)
+            class->n_values_active = class->n_values / m->sizes.n_experts * m->sizes.n_used;
         class->formats = format_list(m, count.seen);
         if (!class->formats) return fail_memory(error, m->catalog.path);
         m->n_values += class->n_values;

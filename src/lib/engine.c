@@ -8,23 +8,31 @@
 
 mixt_engine_options mixt_engine_defaults(void)
 {
-    return (mixt_engine_options){ .struct_bytes = sizeof(mixt_engine_options), .device = "cpu", .kv = MIXT_KV_F16 };
+    return (mixt_engine_options){
+        .struct_bytes = sizeof(mixt_engine_options), .device = "cpu", .kv = MIXT_KV_F16,
+    };
 }
 
 static Status engine_open(const mixt_model *m, const mixt_engine_options *o, Engine **out, Error *error)
 {
     if (!m->arch) return fail(error, BAD_ARGUMENT, "%s: was opened for its vocabulary only", m->catalog.path);
-    if (o->kv != MIXT_KV_F16 && o->kv != MIXT_KV_F32) return fail(error, BAD_ARGUMENT, "key/value cache: expected F16 or F32");
+    if (o->kv != MIXT_KV_F16 && o->kv != MIXT_KV_F32)
+        return fail(error, BAD_ARGUMENT, "key/value cache: expected F16 or F32");
     const EngineOptions options = {
-        .device = o->device, .cpu_set = o->cpu_set, .n_threads = o->n_threads, .kv = o->kv == MIXT_KV_F32 ? F32 : F16,
+        .device = o->device,
+        .cpu_set = o->cpu_set,
+        .n_threads = o->n_threads,
+        .kv = o->kv == MIXT_KV_F32 ? F32 : F16,
         .n_batch = o->n_batch <= BATCH_MAX ? (int64_t)o->n_batch : BATCH_MAX + 1,
         .n_slots = o->expert_slots <= INT32_MAX ? (int64_t)o->expert_slots : INT32_MAX,
-        .progress = o->progress, .progress_user = o->progress_user,
+        .progress = o->progress,
+        .progress_user = o->progress_user,
     };
     return engine_new(m->arch, &m->catalog, &m->sizes, &options, out, error);
 }
 
-mixt_status mixt_engine_new(const mixt_model *model, const mixt_engine_options *options, mixt_engine **out, mixt_error *error)
+mixt_status mixt_engine_new(const mixt_model *model, const mixt_engine_options *options,
+                            mixt_engine **out, mixt_error *error)
 {
     mixt_engine_options o = mixt_engine_defaults();
     Error inside = { 0 };
@@ -53,10 +61,19 @@ mixt_engine_stats mixt_engine_read(const mixt_engine *e)
     const EngineStats s = engine_stats(e->engine);
     const Device *d = engine_device(e->engine);
     return (mixt_engine_stats){
-        .struct_bytes = sizeof(mixt_engine_stats), .device = d->ops->name, .cpu_set = device_cpu_set(d),
-        .store = engine_store_name(e->engine), .n_threads = device_n_threads(d), .load_us = s.load_us,
-        .resident_bytes = s.resident_bytes, .expert_pins = s.store.pins, .expert_hits = s.store.hits,
-        .expert_read_bytes = s.store.read_bytes, .expert_wait_us = s.store.wait_us, .n_steps = s.n_steps, .n_rows = s.n_rows,
+        .struct_bytes = sizeof(mixt_engine_stats),
+        .device = d->ops->name,
+        .cpu_set = device_cpu_set(d),
+        .store = engine_store_name(e->engine),
+        .n_threads = device_n_threads(d),
+        .load_us = s.load_us,
+        .resident_bytes = s.resident_bytes,
+        .expert_pins = s.store.pins,
+        .expert_hits = s.store.hits,
+        .expert_read_bytes = s.store.read_bytes,
+        .expert_wait_us = s.store.wait_us,
+        .n_steps = s.n_steps,
+        .n_rows = s.n_rows,
         .step_us = s.step_us,
     };
 }
@@ -69,7 +86,8 @@ mixt_status mixt_session_new(mixt_engine *engine, size_t n_context, mixt_session
     *out = NULL;
     mixt_session *s = calloc(1, sizeof *s);
     const int64_t n = n_context < INT32_MAX ? (int64_t)n_context : INT32_MAX;
-    Status status = s ? session_new(engine->engine, n, &s->session, &inside) : fail_memory(&inside, "a session");
+    Status status = s ? session_new(engine->engine, n, &s->session, &inside)
+                      : fail_memory(&inside, "a session");
     if (status == OK) {
         s->engine = engine;
         *out = s;
@@ -87,7 +105,10 @@ void mixt_session_free(mixt_session *s)
 }
 
 size_t mixt_session_n_tokens(const mixt_session *s)           { return (size_t)session_n_tokens(s->session); }
-size_t mixt_session_n_context(const mixt_session *s)          { return (size_t)session_n_context(s->session); }
+size_t mixt_session_n_context(const mixt_session *s)
+{
+    return (size_t)session_n_context(s->session);
+}
 size_t mixt_session_n_reused(const mixt_session *s)           { return (size_t)session_n_reused(s->session); }
 const mixt_token *mixt_session_tokens(const mixt_session *s)  { return session_tokens(s->session); }
 const float *mixt_session_logits(const mixt_session *s)       { return session_logits(s->session); }
@@ -99,19 +120,25 @@ mixt_status mixt_session_sync(mixt_session *s, const mixt_token *tokens, size_t 
     return answer(error, session_sync(s->session, tokens, n, &inside), &inside);
 }
 
-mixt_status mixt_session_score(mixt_session *s, const mixt_token *tokens, size_t n_tokens, float *logits, mixt_error *error)
+mixt_status mixt_session_score(mixt_session *s, const mixt_token *tokens, size_t n_tokens,
+                               float *logits, mixt_error *error)
 {
     Error inside = { 0 };
     const int64_t n = n_tokens < INT64_MAX ? (int64_t)n_tokens : INT64_MAX;
     return answer(error, session_append(s->session, tokens, n, logits, &inside), &inside);
 }
 
-mixt_status mixt_engine_step(mixt_engine *engine, mixt_session *const *sessions, const mixt_token *next, size_t n_sessions,
-                             mixt_status *statuses, mixt_error *error)
+mixt_status mixt_engine_step(mixt_engine *engine, mixt_session *const *sessions,
+                             const mixt_token *next, size_t n_sessions, mixt_status *statuses,
+                             mixt_error *error)
 {
     Error inside = { 0 };
     if (n_sessions > BATCH_MAX)
-        return answer(error, fail(&inside, BAD_ARGUMENT, "sessions in a step: expected at most %d, found %zu", BATCH_MAX, n_sessions), &inside);
+        return answer(error,
+                      fail(&inside, BAD_ARGUMENT,
+                           "sessions in a step: expected at most %d, found %zu", BATCH_MAX,
+                           n_sessions),
+                      &inside);
     Session *in[BATCH_MAX] = { NULL };
     Status each[BATCH_MAX] = { OK };
     for (size_t i = 0; i < n_sessions; i++) in[i] = sessions[i]->session;
@@ -141,30 +168,49 @@ const float *mixt_session_expert_weights(const mixt_session *s, size_t token)
 
 /* ---- sampling ---- */
 
-_Static_assert(sizeof(mixt_bias) == sizeof(LogitBias) && offsetof(mixt_bias, add) == offsetof(LogitBias, add), "biases are copied whole");
+_Static_assert(sizeof(mixt_bias) == sizeof(LogitBias) &&
+                   offsetof(mixt_bias, add) == offsetof(LogitBias, add),
+               "biases are copied whole");
 
 mixt_sampler_options mixt_sampler_defaults(void)
 {
     return (mixt_sampler_options){
-        .struct_bytes = sizeof(mixt_sampler_options), .temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f,
-        .typical_p = 1.0f, .repeat_penalty = 1.0f, .penalty_last_n = 64,
+        .struct_bytes = sizeof(mixt_sampler_options),
+        .temperature = 0.8f,
+        .top_k = 40,
+        .top_p = 0.95f,
+        .min_p = 0.05f,
+        .typical_p = 1.0f,
+        .repeat_penalty = 1.0f,
+        .penalty_last_n = 64,
     };
 }
 
-mixt_status mixt_sampler_new(const mixt_model *model, const mixt_sampler_options *options, mixt_sampler **out, mixt_error *error)
+mixt_status mixt_sampler_new(const mixt_model *model, const mixt_sampler_options *options,
+                             mixt_sampler **out, mixt_error *error)
 {
     mixt_sampler_options o = mixt_sampler_defaults();
     Error inside = { 0 };
     take_options(&o, sizeof o, options);
     *out = NULL;
     const SamplerOptions in = {
-        .temperature = o.temperature, .top_k = o.top_k, .top_p = o.top_p, .min_p = o.min_p, .typical_p = o.typical_p,
-        .repeat_penalty = o.repeat_penalty, .presence_penalty = o.presence_penalty, .frequency_penalty = o.frequency_penalty,
-        .penalty_last_n = o.penalty_last_n, .seed = o.seed, .bias = (const LogitBias *)(const void *)o.bias, .n_bias = o.n_bias,
+        .temperature = o.temperature,
+        .top_k = o.top_k,
+        .top_p = o.top_p,
+        .min_p = o.min_p,
+        .typical_p = o.typical_p,
+        .repeat_penalty = o.repeat_penalty,
+        .presence_penalty = o.presence_penalty,
+        .frequency_penalty = o.frequency_penalty,
+        .penalty_last_n = o.penalty_last_n,
+        .seed = o.seed,
+        .bias = (const LogitBias *)(const void *)o.bias,
+        .n_bias = o.n_bias,
     };
     mixt_sampler *s = calloc(1, sizeof *s);
     const int64_t n_vocab = model->arch ? model->sizes.n_vocab : model->catalog.vocab.n_pieces;
-    const Status status = s ? sampler_new(n_vocab, &in, &s->sampler, &inside) : fail_memory(&inside, "a sampler");
+    const Status status =
+        s ? sampler_new(n_vocab, &in, &s->sampler, &inside) : fail_memory(&inside, "a sampler");
     if (status == OK) *out = s;
     else free(s);
     return answer(error, status, &inside);
@@ -177,13 +223,17 @@ void mixt_sampler_free(mixt_sampler *s)
     free(s);
 }
 
-mixt_status mixt_sampler_pick(mixt_sampler *s, const mixt_session *session, mixt_token *out, mixt_error *error)
+mixt_status mixt_sampler_pick(mixt_sampler *s, const mixt_session *session, mixt_token *out,
+                              mixt_error *error)
 {
     Error inside = { 0 };
     const float *logits = session_logits(session->session);
-    Status status = logits ? OK : fail(&inside, BAD_ARGUMENT, "sampler: expected a session with at least one token");
+    Status status =
+        logits ? OK
+               : fail(&inside, BAD_ARGUMENT, "sampler: expected a session with at least one token");
     if (status == OK)
-        status = sampler_pick(s->sampler, logits, session_tokens(session->session), (size_t)session_n_tokens(session->session), out, &inside);
+        status = sampler_pick(s->sampler, logits, session_tokens(session->session),
+                              (size_t)session_n_tokens(session->session), out, &inside);
     return answer(error, status, &inside);
 }
 
@@ -194,7 +244,8 @@ mixt_generate_options mixt_generate_defaults(void)
     return (mixt_generate_options){ .struct_bytes = sizeof(mixt_generate_options) };
 }
 
-mixt_status mixt_generate(mixt_session *session, mixt_sampler *sampler, const mixt_generate_options *options, mixt_generated *out,
+mixt_status mixt_generate(mixt_session *session, mixt_sampler *sampler,
+                          const mixt_generate_options *options, mixt_generated *out,
                           mixt_error *error)
 {
     mixt_generate_options o = mixt_generate_defaults();
@@ -202,11 +253,19 @@ mixt_status mixt_generate(mixt_session *session, mixt_sampler *sampler, const mi
     Generated said = { 0 };
     take_options(&o, sizeof o, options);
     const GenerateOptions in = {
-        .n_tokens_max = o.n_tokens_max < INT64_MAX ? (int64_t)o.n_tokens_max : 0, .stops = o.stops,
-        .n_stops = o.n_stops <= STOPS_MAX ? (int)o.n_stops : STOPS_MAX + 1, .ignore_end = o.ignore_end, .special = o.special,
-        .on_text = o.on_text, .user = o.user,
+        .n_tokens_max = o.n_tokens_max < INT64_MAX ? (int64_t)o.n_tokens_max : 0,
+        .stops = o.stops,
+        .n_stops = o.n_stops <= STOPS_MAX ? (int)o.n_stops : STOPS_MAX + 1,
+        .ignore_end = o.ignore_end,
+        .special = o.special,
+        .on_text = o.on_text,
+        .user = o.user,
     };
-    const Status status = generate(session->session, sampler->sampler, session->engine->model->tokenizer, &in, &said, &inside);
-    if (out) *out = (mixt_generated){ .finish = (mixt_finish)said.finish, .n_tokens = (size_t)said.n_tokens, .us = said.us };
+    const Status status = generate(session->session, sampler->sampler,
+                                   session->engine->model->tokenizer, &in, &said, &inside);
+    if (out)
+        *out = (mixt_generated){
+            .finish = (mixt_finish)said.finish, .n_tokens = (size_t)said.n_tokens, .us = said.us,
+        };
     return answer(error, status, &inside);
 }

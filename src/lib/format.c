@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * lib/format.c - which chat format a model speaks, and why we think so.
  *
- * What the caller asks for wins, then the model's own template; a file without one is known by marks in its vocabulary, and
- * only then by the name it gives itself. */
+ * What the caller asks for wins, then the model's own template; a file without one is known by
+ * marks in its vocabulary, and only then by the name it gives itself. */
 #include "lib/lib.h"
 
 #include <stdio.h>
@@ -42,7 +42,8 @@ static Status use_wanted(mixt_model *m, const char *wanted, Error *error)
     for (int i = 0; template_builtin_names[i]; i++)
         if (!strcmp(template_builtin_names[i], wanted))
             return use_builtin(m, template_builtin_names[i], "asked for by name", error);
-    if (!strchr(wanted, '{')) return template_builtin(wanted, &m->format, error);       /* says which names there are */
+    if (!strchr(wanted, '{'))
+        return template_builtin(wanted, &m->format, error); /* says which names there are */
     TRY(template_new(wanted, strlen(wanted), "the chat template given", &m->format, error));
     m->format_name = "Jinja template";
     m->format_why = "given by the caller";
@@ -78,10 +79,13 @@ Status choose_format(mixt_model *m, const char *wanted, Error *error)
     if (wanted) return use_wanted(m, wanted, error);
     if (m->catalog.chat_template) return use_own(m, error);
     for (int i = 0; m->tokenizer && i < ARRAY_LEN(vocabulary_marks); i++)
-        if (is_builtin(vocabulary_marks[i].format) && token_find(m->tokenizer, vocabulary_marks[i].mark, strlen(vocabulary_marks[i].mark)) >= 0)
+        if (is_builtin(vocabulary_marks[i].format) &&
+            token_find(m->tokenizer, vocabulary_marks[i].mark, strlen(vocabulary_marks[i].mark)) >=
+                0)
             return use_builtin(m, vocabulary_marks[i].format, vocabulary_marks[i].why, error);
     for (int i = 0; i < ARRAY_LEN(name_marks); i++)
-        if (is_builtin(name_marks[i].format) && contains(catalog_setting(&m->catalog, "general.name"), name_marks[i].part))
+        if (is_builtin(name_marks[i].format) &&
+            contains(catalog_setting(&m->catalog, "general.name"), name_marks[i].part))
             return use_builtin(m, name_marks[i].format, name_marks[i].why, error);
     m->format_why = "no template in the file, and nothing in it says which format it was trained on";
     return OK;

@@ -17,7 +17,8 @@ static void name_container(mixt_model *m)
     const Catalog *c = &m->catalog;
     const char *names[] = { "GGUF", "Hugging Face folder", "Mistral folder", "tokenizer file" };
     if (c->source == SOURCE_GGUF)
-        snprintf(m->container, sizeof m->container, c->n_files > 1 ? "GGUF v%d in %d parts" : "GGUF v%d", c->gguf_version, c->n_files);
+        snprintf(m->container, sizeof m->container,
+                 c->n_files > 1 ? "GGUF v%d in %d parts" : "GGUF v%d", c->gguf_version, c->n_files);
     else
         snprintf(m->container, sizeof m->container, "%s", names[c->source]);
 }
@@ -30,7 +31,10 @@ static Status open_tokenizer(mixt_model *m, Error *error)
     if (v->kind == VOCAB_SPM)
         snprintf(m->tokenizer_name, sizeof m->tokenizer_name, "SentencePiece BPE");
     else
-        snprintf(m->tokenizer_name, sizeof m->tokenizer_name, "byte-level BPE (%.60s)", v->pre ? v->pre : v->pre_pattern ? "its own pattern" : "default");
+        snprintf(m->tokenizer_name, sizeof m->tokenizer_name, "byte-level BPE (%.60s)",
+                 v->pre           ? v->pre
+                 : v->pre_pattern ? "its own pattern"
+                                  : "default");
     return OK;
 }
 
@@ -49,11 +53,13 @@ static Status open_all(mixt_model *m, const char *path, const mixt_model_options
     name_container(m);
     if (!o->vocab_only) TRY(open_network(m, o, error));
     TRY(open_tokenizer(m, error));
-    if (o->vocab_only && !m->tokenizer) return fail(error, BAD_FILE, "%s: expected a tokenizer, found none", path);
+    if (o->vocab_only && !m->tokenizer)
+        return fail(error, BAD_FILE, "%s: expected a tokenizer, found none", path);
     return choose_format(m, o->chat_template, error);
 }
 
-mixt_status mixt_model_open(const char *path, const mixt_model_options *options, mixt_model **out, mixt_error *error)
+mixt_status mixt_model_open(const char *path, const mixt_model_options *options, mixt_model **out,
+                            mixt_error *error)
 {
     mixt_model_options o = mixt_model_defaults();
     Error inside = { 0 };
@@ -82,18 +88,35 @@ mixt_model_info mixt_model_read(const mixt_model *m)
     const int64_t n_all = s->n_layers * s->n_experts;
     return (mixt_model_info){
         .struct_bytes = sizeof(mixt_model_info),
-        .path = m->catalog.path, .container = m->container, .arch = m->arch ? m->arch->name : NULL,
+        .path = m->catalog.path,
+        .container = m->container,
+        .arch = m->arch ? m->arch->name : NULL,
         .tokenizer = m->tokenizer ? m->tokenizer_name : NULL,
-        .template_name = m->format_name, .template_why = m->format_why,
-        .n_layers = s->n_layers, .n_context = s->n_context, .width = s->width, .n_heads = s->n_heads, .n_kv_heads = s->n_kv_heads,
-        .head_size = s->head_size, .n_experts = m->arch && !s->dense ? s->n_experts : 0, .n_used = m->arch && !s->dense ? s->n_used : 0,
-        .hidden = s->hidden, .n_vocab = m->arch ? s->n_vocab : v->n_pieces, .window = s->window, .rope_base = s->rope_base,
-        .norm_eps = s->norm_eps, .n_values = m->n_values, .n_values_active = m->n_values_active,
+        .template_name = m->format_name,
+        .template_why = m->format_why,
+        .n_layers = s->n_layers,
+        .n_context = s->n_context,
+        .width = s->width,
+        .n_heads = s->n_heads,
+        .n_kv_heads = s->n_kv_heads,
+        .head_size = s->head_size,
+        .n_experts = m->arch && !s->dense ? s->n_experts : 0,
+        .n_used = m->arch && !s->dense ? s->n_used : 0,
+        .hidden = s->hidden,
+        .n_vocab = m->arch ? s->n_vocab : v->n_pieces,
+        .window = s->window,
+        .rope_base = s->rope_base,
+        .norm_eps = s->norm_eps,
+        .n_values = m->n_values,
+        .n_values_active = m->n_values_active,
         .weight_bytes = m->bytes.dense + m->bytes.experts,
-        .expert_bytes = n_all && m->bytes.largest_expert * n_all == m->bytes.experts ? m->bytes.largest_expert : 0,
+        .expert_bytes = n_all && m->bytes.largest_expert * n_all == m->bytes.experts
+                            ? m->bytes.largest_expert
+                            : 0,
         .kv_bytes_per_token = 2 * 2 * s->n_layers * s->n_kv_heads * s->head_size,
         .n_tensors = m->catalog.n_tensors,
-        .bos = v->kind == VOCAB_NONE ? -1 : v->bos, .eos = v->kind == VOCAB_NONE ? -1 : v->eos,
+        .bos = v->kind == VOCAB_NONE ? -1 : v->bos,
+        .eos = v->kind == VOCAB_NONE ? -1 : v->eos,
         .unknown = v->kind == VOCAB_NONE ? -1 : v->unknown,
     };
 }

@@ -132,7 +132,8 @@ static Status prompt_tokens(const mixt_model *m, const Rendered *r, TokenList *l
 {
     const Vocab *v = tokenizer_vocab(m->tokenizer);
     const TokenizeOptions options = {
-        .parse_control = true, .trusted = r->trusted, .n_trusted = r->n_trusted};
+        .parse_control = true, .trusted = r->trusted, .n_trusted = r->n_trusted,
+    };
     const Span none[1] = { { 0, 0 } };
     TokenizeOptions all = options;
     if (r->n_trusted == 0) all.trusted = none, all.n_trusted = 1;       /* NULL would trust everything */

@@ -16,19 +16,25 @@
 static void describe_size(int64_t n_values, int64_t n_bytes, char *out, size_t room)
 {
     const bool large = n_values >= 100000000;
-    snprintf(out, room, "%.3f %s parameters, %.2f %cB (%.2f %ciB)", (double)n_values / (large ? 1e9 : 1e6), large ? "B" : "M",
-             (double)n_bytes / (large ? 1e9 : 1e6), large ? 'G' : 'M', (double)n_bytes / (double)(large ? GIB : MIB), large ? 'G' : 'M');
+    snprintf(out, room, "%.3f %s parameters, %.2f %cB (%.2f %ciB)",
+             (double)n_values / (large ? 1e9 : 1e6), large ? "B" : "M",
+             (double)n_bytes / (large ? 1e9 : 1e6), large ? 'G' : 'M',
+             (double)n_bytes / (double)(large ? GIB : MIB), large ? 'G' : 'M');
 }
 
 static void describe(const mixt_model *m, char *line, size_t room)
 {
     const mixt_model_info i = mixt_model_read(m);
     char experts[64] = "dense", size[96] = "", network[224] = "vocabulary only";
-    if (i.n_experts) snprintf(experts, sizeof experts, "%lld experts, %lld used", (long long)i.n_experts, (long long)i.n_used);
+    if (i.n_experts)
+        snprintf(experts, sizeof experts, "%lld experts, %lld used", (long long)i.n_experts,
+                 (long long)i.n_used);
     describe_size(i.n_values, i.weight_bytes, size, sizeof size);
-    if (i.arch) snprintf(network, sizeof network, "%s, %lld layers, %s, %s", i.arch, (long long)i.n_layers, experts, size);
-    snprintf(line, room, "%s: ok: %s, %s, %s, %lld tokens", i.path, i.container, network, i.tokenizer ? i.tokenizer : "no tokenizer",
-             (long long)i.n_vocab);
+    if (i.arch)
+        snprintf(network, sizeof network, "%s, %lld layers, %s, %s", i.arch, (long long)i.n_layers,
+                 experts, size);
+    snprintf(line, room, "%s: ok: %s, %s, %s, %lld tokens", i.path, i.container, network,
+             i.tokenizer ? i.tokenizer : "no tokenizer", (long long)i.n_vocab);
 }
 
 mixt_status mixt_check(const char *path, char *line, size_t line_room, mixt_error *error)
@@ -56,7 +62,8 @@ mixt_convert_options mixt_convert_defaults(void)
     return (mixt_convert_options){ .struct_bytes = sizeof(mixt_convert_options) };
 }
 
-mixt_status mixt_convert(const char *from, const char *to, const mixt_convert_options *options, mixt_error *error)
+mixt_status mixt_convert(const char *from, const char *to, const mixt_convert_options *options,
+                         mixt_error *error)
 {
     mixt_convert_options o = mixt_convert_defaults();
     Error inside = { 0 };
@@ -68,7 +75,9 @@ mixt_status mixt_convert(const char *from, const char *to, const mixt_convert_op
 
 mixt_synth_options mixt_synth_defaults(void)
 {
-    return (mixt_synth_options){ .struct_bytes = sizeof(mixt_synth_options), .like = "tiny", .type = "F32", .seed = 1 };
+    return (mixt_synth_options){
+        .struct_bytes = sizeof(mixt_synth_options), .like = "tiny", .type = "F32", .seed = 1,
+    };
 }
 
 mixt_status mixt_synth(const char *to, const mixt_synth_options *options, mixt_error *error)
@@ -77,9 +86,22 @@ mixt_status mixt_synth(const char *to, const mixt_synth_options *options, mixt_e
     Error inside = { 0 };
     take_options(&o, sizeof o, options);
     const SynthOptions in = {
-        .like = o.like, .n_layers = o.n_layers, .width = o.width, .hidden = o.hidden, .n_heads = o.n_heads, .n_kv_heads = o.n_kv_heads,
-        .head_size = o.head_size, .n_experts = o.n_experts, .n_used = o.n_used, .n_vocab = o.n_vocab, .n_context = o.n_context,
-        .window = o.window, .router_skew = o.router_skew, .type = o.type, .seed = o.seed, .progress = o.progress,
+        .like = o.like,
+        .n_layers = o.n_layers,
+        .width = o.width,
+        .hidden = o.hidden,
+        .n_heads = o.n_heads,
+        .n_kv_heads = o.n_kv_heads,
+        .head_size = o.head_size,
+        .n_experts = o.n_experts,
+        .n_used = o.n_used,
+        .n_vocab = o.n_vocab,
+        .n_context = o.n_context,
+        .window = o.window,
+        .router_skew = o.router_skew,
+        .type = o.type,
+        .seed = o.seed,
+        .progress = o.progress,
         .progress_user = o.progress_user,
     };
     return answer(error, synth(to, &in, &inside), &inside);
@@ -95,7 +117,8 @@ const char *const *mixt_synth_types(void)  { return synth_types; }
 static void npy_header(Buffer *out, mixt_npy type, const int64_t *dims, size_t n_dims)
 {
     Buffer dict = { 0 };
-    buffer_format(&dict, "{'descr': '%s', 'fortran_order': False, 'shape': (", type == MIXT_NPY_I32 ? "<i4" : "<f4");
+    buffer_format(&dict, "{'descr': '%s', 'fortran_order': False, 'shape': (",
+                  type == MIXT_NPY_I32 ? "<i4" : "<f4");
     for (size_t i = 0; i < n_dims; i++) buffer_format(&dict, "%lld,", (long long)dims[i]);
     buffer_text(&dict, "), }");
     while ((10 + dict.n_bytes + 1) % 64) buffer_char(&dict, ' ');
@@ -108,10 +131,13 @@ static void npy_header(Buffer *out, mixt_npy type, const int64_t *dims, size_t n
     buffer_free(&dict);
 }
 
-static Status npy_write(const char *path, mixt_npy type, const void *values, const int64_t *dims, size_t n_dims, Error *error)
+static Status npy_write(const char *path, mixt_npy type, const void *values, const int64_t *dims,
+                        size_t n_dims, Error *error)
 {
     int64_t n_values = 1;
-    if (n_dims > 8) return fail(error, BAD_ARGUMENT, "%s: expected at most 8 dimensions, found %zu", path, n_dims);
+    if (n_dims > 8)
+        return fail(error, BAD_ARGUMENT, "%s: expected at most 8 dimensions, found %zu", path,
+                    n_dims);
     for (size_t i = 0; i < n_dims; i++) n_values *= dims[i];
     Buffer header = { 0 };
     Writer writer = { .fd = -1 };
@@ -125,7 +151,8 @@ static Status npy_write(const char *path, mixt_npy type, const void *values, con
     return status;
 }
 
-mixt_status mixt_npy_write(const char *path, mixt_npy type, const void *values, const int64_t *dims, size_t n_dims, mixt_error *error)
+mixt_status mixt_npy_write(const char *path, mixt_npy type, const void *values, const int64_t *dims,
+                           size_t n_dims, mixt_error *error)
 {
     Error inside = { 0 };
     return answer(error, npy_write(path, type, values, dims, n_dims, &inside), &inside);

@@ -31,13 +31,17 @@ static Status told(Binder *b, int64_t bytes)
     StoreProgress *p = b->progress;
     p->done_bytes += bytes;
     b->model->dense_bytes += bytes;
-    if (p->tell && p->tell(p->user, p->done_bytes, p->total_bytes)) return fail(b->error, CANCELLED, "loading was stopped");
+    if (p->tell && p->tell(p->user, p->done_bytes, p->total_bytes))
+        return fail(b->error, CANCELLED, "loading was stopped");
     return OK;
 }
 
 static Extent extent_of(const Catalog *catalog, const Weight *w)
 {
-    return (Extent){ .file = &catalog->files[w->tensor->file], .offset = w->offset, .rows = w->rows, .cols = w->cols,
+    return (Extent){ .file = &catalog->files[w->tensor->file],
+                     .offset = w->offset,
+                     .rows = w->rows,
+                     .cols = w->cols,
                      .format = w->format };
 }
 
@@ -49,7 +53,8 @@ static Status load_rows(Binder *b, const Weight *w, Tensor *to)
     Status status = source && ordered ? OK : fail_memory(b->error, w->tensor->name);
     if (status == OK) status = file_read(&b->catalog->files[w->tensor->file], w->offset, source, n, b->error);
     for (int64_t row = 0; status == OK && row < w->rows; row++)
-        memcpy(ordered + (size_t)row * row_bytes, source + (size_t)weight_source_row(w, b->sizes, row) * row_bytes, row_bytes);
+        memcpy(ordered + (size_t)row * row_bytes,
+               source + (size_t)weight_source_row(w, b->sizes, row) * row_bytes, row_bytes);
     if (status == OK) status = device_said(b, b->device->ops->upload(b->device, to, ordered, n));
     free(source);
     free(ordered);
@@ -80,10 +85,13 @@ static Status load_norm(Binder *b, Role role, int layer, Norm *out)
     void *stored = malloc((size_t)w.bytes);
     float *gains = malloc((size_t)w.cols * sizeof *gains);
     Status status = stored && gains ? OK : fail_memory(b->error, w.tensor->name);
-    if (status == OK) status = file_read(&b->catalog->files[w.tensor->file], w.offset, stored, (size_t)w.bytes, b->error);
+    if (status == OK)
+        status = file_read(&b->catalog->files[w.tensor->file], w.offset, stored, (size_t)w.bytes,
+                           b->error);
     if (status == OK) {
         format_info[w.format].decode(gains, stored, (size_t)w.cols);
-        status = device_said(b, b->device->ops->upload(b->device, &out->gain, gains, (size_t)w.cols * sizeof *gains));
+        status = device_said(b, b->device->ops->upload(b->device, &out->gain, gains,
+                                                       (size_t)w.cols * sizeof *gains));
     }
     free(stored);
     free(gains);
@@ -102,8 +110,8 @@ static Status bind_layer(Binder *b, int layer)
     return b->sizes->dense ? OK : load_matrix(b, ROLE_ROUTER, layer, &l->router);
 }
 
-static Status expert_extents(const Arch *arch, const Catalog *catalog, const Sizes *sizes, int layer, int expert, ExpertExtents *out,
-                             Error *error)
+static Status expert_extents(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
+                             int layer, int expert, ExpertExtents *out, Error *error)
 {
     Weight gate, up, down;
     TRY(arch_weight(arch, catalog, sizes, ROLE_GATE, layer, expert, &gate, error));
@@ -121,7 +129,8 @@ static Status bind_experts(Binder *b, int n_slots)
     if (!m->extents) return fail_memory(b->error, "the table of experts");
     for (int l = 0; l < n_layers; l++)
         for (int e = 0; e < n_experts; e++)
-            TRY(expert_extents(b->arch, b->catalog, b->sizes, l, e, &m->extents[l * n_experts + e], b->error));
+            TRY(expert_extents(b->arch, b->catalog, b->sizes, l, e, &m->extents[l * n_experts + e],
+                               b->error));
 
     const StoreSource source = { .experts = m->extents, .n_layers = n_layers, .n_experts = n_experts };
     if (n_slots > 0 && n_slots < n_layers * n_experts)
@@ -147,22 +156,30 @@ static Status bind_all(Binder *b, const ModelPlan *plan)
 
     const int64_t widest = s->n_heads * s->head_size > s->width ? s->n_heads * s->head_size : s->width;
     const DeviceLimits limits = {
-        .n_tokens = plan->max_tokens, .n_cols = widest > s->hidden ? widest : s->hidden, .n_hidden = s->hidden, .n_used = s->n_used,
-        .n_heads = s->n_heads, .n_context = plan->n_context,
+        .n_tokens = plan->max_tokens,
+        .n_cols = widest > s->hidden ? widest : s->hidden,
+        .n_hidden = s->hidden,
+        .n_used = s->n_used,
+        .n_heads = s->n_heads,
+        .n_context = plan->n_context,
     };
     return device_said(b, b->device->ops->reserve(b->device, &limits));
 }
 
-Status model_bind(const Arch *arch, const Catalog *catalog, const Sizes *sizes, Device *device, const ModelPlan *plan,
-                  StoreProgress *progress, Model **out, Error *error)
+Status model_bind(const Arch *arch, const Catalog *catalog, const Sizes *sizes, Device *device,
+                  const ModelPlan *plan, StoreProgress *progress, Model **out, Error *error)
 {
     *out = NULL;
     Model *m = calloc(1, sizeof *m);
     if (!m) return fail_memory(error, "the model");
     *m = (Model){
-        .sizes = *sizes, .router = arch->router, .device = device,
-        .rope = { .head_size = (int)sizes->head_size, .n_turned = (int)sizes->n_turned, .base = sizes->rope_base,
-                  .pairs = PAIRS_ADJACENT },        /* whatever the container had: see the top     */
+        .sizes = *sizes,
+        .router = arch->router,
+        .device = device,
+        .rope = { .head_size = (int)sizes->head_size,
+                  .n_turned = (int)sizes->n_turned,
+                  .base = sizes->rope_base,
+                  .pairs = PAIRS_ADJACENT }, /* whatever the container had: see the top     */
     };
     m->layers = calloc((size_t)sizes->n_layers, sizeof *m->layers);
     Binder binder = { arch, catalog, sizes, device, progress, m, error };
@@ -195,7 +212,8 @@ void model_free(Model *m)
 
 /* ---- before anything is loaded ---- */
 
-static Status add_role(const Arch *arch, const Catalog *catalog, const Sizes *sizes, Role role, int layer, int64_t *bytes, Error *error)
+static Status add_role(const Arch *arch, const Catalog *catalog, const Sizes *sizes, Role role,
+                       int layer, int64_t *bytes, Error *error)
 {
     Weight w;
     TRY(arch_weight(arch, catalog, sizes, role, layer, 0, &w, error));
@@ -203,7 +221,8 @@ static Status add_role(const Arch *arch, const Catalog *catalog, const Sizes *si
     return OK;
 }
 
-Status model_bytes(const Arch *arch, const Catalog *catalog, const Sizes *sizes, ModelBytes *out, Error *error)
+Status model_bytes(const Arch *arch, const Catalog *catalog, const Sizes *sizes, ModelBytes *out,
+                   Error *error)
 {
     static const Role of_layer[] = { ROLE_ATTN_NORM, ROLE_Q, ROLE_K, ROLE_V, ROLE_O, ROLE_FFN_NORM };
     *out = (ModelBytes){ 0 };
@@ -213,7 +232,8 @@ Status model_bytes(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
     out->dense = embed.bytes + (last.tensor == embed.tensor ? 0 : last.bytes);
     TRY(add_role(arch, catalog, sizes, ROLE_OUT_NORM, 0, &out->dense, error));
     for (int l = 0; l < sizes->n_layers; l++) {
-        for (int i = 0; i < ARRAY_LEN(of_layer); i++) TRY(add_role(arch, catalog, sizes, of_layer[i], l, &out->dense, error));
+        for (int i = 0; i < ARRAY_LEN(of_layer); i++)
+            TRY(add_role(arch, catalog, sizes, of_layer[i], l, &out->dense, error));
         if (!sizes->dense) TRY(add_role(arch, catalog, sizes, ROLE_ROUTER, l, &out->dense, error));
         for (int e = 0; e < sizes->n_experts; e++) {
             ExpertExtents x;

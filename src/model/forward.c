@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * model/forward.c - one step of the network: T tokens in, R rows of logits out.
  *
- * Read this file first.  x is the residual stream; each block reads a normed copy of it, h, and its answer, y,
- * is added back.  T tokens, R rows wanted, D width, H query numbers, K key numbers, V vocabulary.
- * Source: Jiang et al. 2024, "Mixtral of Experts", arXiv 2401.04088, section 2. */
+ * Read this file first.  x is the residual stream; each block reads a normed copy of it, h, and its
+ * answer, y, is added back.  T tokens, R rows wanted, D width, H query numbers, K key numbers, V
+ * vocabulary. Source: Jiang et al. 2024, "Mixtral of Experts", arXiv 2401.04088, section 2. */
 #include "model/model.h"
 
 /* Work space is made for the largest step; this step uses its first T rows. */

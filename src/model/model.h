@@ -82,12 +82,13 @@ typedef struct ModelPlan {
 } ModelPlan;
 
 /* Loads every weight that is not an expert, opens the store.  The catalog's files must stay open. */
-Status model_bind(const Arch *arch, const Catalog *catalog, const Sizes *sizes, Device *device, const ModelPlan *plan,
-                  StoreProgress *progress, Model **out, Error *error);
+Status model_bind(const Arch *arch, const Catalog *catalog, const Sizes *sizes, Device *device,
+                  const ModelPlan *plan, StoreProgress *progress, Model **out, Error *error);
 void   model_free(Model *model);
 /* Sums over the table, before anything is loaded. */
 typedef struct ModelBytes { int64_t dense, experts, largest_expert; } ModelBytes;
-Status model_bytes(const Arch *arch, const Catalog *catalog, const Sizes *sizes, ModelBytes *out, Error *error);
+Status model_bytes(const Arch *arch, const Catalog *catalog, const Sizes *sizes, ModelBytes *out,
+                   Error *error);
 
 Status work_new(const Model *model, int64_t max_tokens, Work *out, Error *error);
 void   work_free(Work *work);
@@ -99,11 +100,13 @@ Status attention(Model *m, int layer, const Step *step, Work *w, Error *error);
 Status moe(Model *m, int layer, const Step *step, Work *w, Error *error);
 Status route(Model *m, int layer, const Step *step, Work *w, Error *error);
 /* Chooses n_used of scores[n_experts]; false when one is NaN (then the choice is 0, 1, .. with weight 0). */
-bool   choose_experts(const float *scores, int n_experts, int n_used, const Router *router, int32_t *experts, float *weights);
+bool choose_experts(const float *scores, int n_experts, int n_used, const Router *router,
+                    int32_t *experts, float *weights);
 
 /* ---- key/value pages: one holds PAGE_TOKENS positions of one sequence, for every layer ---- */
 
-Status  kv_pages_new(Device *device, const Sizes *sizes, Format format, int64_t n_pages, Tensor *out, Error *error);
+Status kv_pages_new(Device *device, const Sizes *sizes, Format format, int64_t n_pages, Tensor *out,
+                    Error *error);
 Tensor  kv_page(const Tensor *pages, const Sizes *sizes, int64_t page);         /* borrowed */
 int64_t kv_page_bytes(const Sizes *sizes, Format format);
 KvView  kv_view(const Sizes *sizes, int layer, const Step *step);

@@ -4,8 +4,9 @@
  *   y[t] = sum over j < U of weight[t][j] * expert[t][j](h[t])
  *
  * A dense layer is a layer whose only expert every token chooses with weight 1: route() knows the
- * difference, nothing below it.  Every expert is visited once per step, for all its rows, in waves of as many as the store
- * can hold.  Answers are mixed in slot order, so the bits of y do not depend on what was in memory. */
+ * difference, nothing below it.  Every expert is visited once per step, for all its rows, in waves
+ * of as many as the store can hold.  Answers are mixed in slot order, so the bits of y do not
+ * depend on what was in memory. */
 #include "model/model.h"
 
 /* Experts [begin, end) of this layer's groups: pinned, used together, let go. */
@@ -25,7 +26,8 @@ static Status wave(Model *m, int begin, int end, Work *w, Error *error)
             .n = r->group_begin[g + 1] - r->group_begin[g],
         };
     }
-    if (status == OK) status = m->device->ops->experts(m->device, &w->parts, &w->h, w->jobs + begin, end - begin);
+    if (status == OK)
+        status = m->device->ops->experts(m->device, &w->parts, &w->h, w->jobs + begin, end - begin);
     for (int g = begin; g < begin + n_pinned; g++) store->ops->unpin(store, &w->pins[g]);
     return status;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * model/router.c - which experts serve a token, and with what weight.
  *
- * Scores are the router's row times the token.  The U largest are chosen, the lower index on a tie; their weights
- * are the softmax of the chosen scores, which equals softmax over all, then divided by the sum of the chosen.
- * Source: Jiang et al. 2024, arXiv 2401.04088, 2.1. */
+ * Scores are the router's row times the token.  The U largest are chosen, the lower index on a tie;
+ * their weights are the softmax of the chosen scores, which equals softmax over all, then divided
+ * by the sum of the chosen. Source: Jiang et al. 2024, arXiv 2401.04088, 2.1. */
 #include "model/model.h"
 
 #include <math.h>
@@ -35,7 +35,8 @@ static double sum_of(const float *scores, int n_experts, const int32_t *experts,
     return sum;
 }
 
-bool choose_experts(const float *scores, int n_experts, int n_used, const Router *router, int32_t *experts, float *weights)
+bool choose_experts(const float *scores, int n_experts, int n_used, const Router *router,
+                    int32_t *experts, float *weights)
 {
     bool numbers = true;
     for (int e = 0; e < n_experts; e++) numbers = numbers && isfinite(scores[e]);
@@ -62,11 +63,12 @@ static Status route_sparse(Model *m, int layer, const Step *step, Work *w, Error
     const int n_experts = (int)m->sizes.n_experts, n_used = (int)m->sizes.n_used;
     const size_t bytes = (size_t)step->n_tokens * (size_t)n_experts * sizeof *w->host_scores;
 
-    TRY(d->ops->project(d, (Tensor *[]){ &w->scores }, &w->h, (const Tensor *[]){ &m->layers[layer].router }, 1));
+    TRY(d->ops->project(d, (Tensor *[]){&w->scores}, &w->h,
+                        (const Tensor *[]){&m->layers[layer].router}, 1));
     TRY(d->ops->download(d, w->host_scores, &w->scores, bytes));
     for (int t = 0; t < step->n_tokens; t++)
-        if (!choose_experts(w->host_scores + t * n_experts, n_experts, n_used, &m->router, w->routes.experts + t * n_used,
-                            w->routes.weights + t * n_used)) {
+        if (!choose_experts(w->host_scores + t * n_experts, n_experts, n_used, &m->router,
+                            w->routes.experts + t * n_used, w->routes.weights + t * n_used)) {
             if (!step->broken[t]) fail(error, FAILED, "layer %d: the router's scores are not numbers", layer);
             step->broken[t] = true;
         }
@@ -78,8 +80,10 @@ static void record(const Step *step, int layer, int n_used, const Routes *r)
 {
     for (int t = 0; step->experts && t < step->n_tokens; t++) {
         if (!step->experts[t]) continue;
-        memcpy(step->experts[t] + layer * n_used, r->experts + t * n_used, (size_t)n_used * sizeof *r->experts);
-        memcpy(step->weights[t] + layer * n_used, r->weights + t * n_used, (size_t)n_used * sizeof *r->weights);
+        memcpy(step->experts[t] + layer * n_used, r->experts + t * n_used,
+               (size_t)n_used * sizeof *r->experts);
+        memcpy(step->weights[t] + layer * n_used, r->weights + t * n_used,
+               (size_t)n_used * sizeof *r->weights);
     }
 }
 

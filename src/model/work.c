@@ -63,7 +63,8 @@ Status work_new(const Model *m, int64_t max_tokens, Work *out, Error *error)
 
 void work_free(Work *w)
 {
-    Tensor *all[] = { &w->x, &w->h, &w->y, &w->q, &w->heads, &w->k, &w->v, &w->scores, &w->parts, &w->last, &w->logits };
+    Tensor *all[] = {&w->x, &w->h,      &w->y,     &w->q,    &w->heads, &w->k,
+                     &w->v, &w->scores, &w->parts, &w->last, &w->logits};
     for (int i = 0; i < ARRAY_LEN(all); i++)
         if (w->device) w->device->ops->free(w->device, all[i]);
     arena_free(&w->arena);

@@ -121,7 +121,12 @@ static void disk_close(Store *s)
 }
 
 static const StoreOps disk_ops = {
-    .name = "disk", .hint = disk_hint, .resident = disk_resident, .pin = disk_pin, .unpin = disk_unpin, .stats = disk_stats,
+    .name = "disk",
+    .hint = disk_hint,
+    .resident = disk_resident,
+    .pin = disk_pin,
+    .unpin = disk_unpin,
+    .stats = disk_stats,
     .close = disk_close,
 };
 
@@ -160,8 +165,12 @@ Status store_disk_open(Device *device, const StoreSource *source, int n_slots, S
     if (n_slots < 1) return fail(error, BAD_ARGUMENT, "expert slots: expected at least 1, found %d", n_slots);
     DiskStore *d = calloc(1, sizeof *d);
     if (!d) return fail_memory(error, "the expert store");
-    *d = (DiskStore){ .base = { .ops = &disk_ops, .pins_max = n_slots }, .device = device, .experts = source->experts,
-                      .n_layers = source->n_layers, .n_experts = source->n_experts, .n_rooms = n_slots };
+    *d = (DiskStore){ .base = { .ops = &disk_ops, .pins_max = n_slots },
+                      .device = device,
+                      .experts = source->experts,
+                      .n_layers = source->n_layers,
+                      .n_experts = source->n_experts,
+                      .n_rooms = n_slots };
     const Status status = disk_make_rooms(d, source, error);
     if (status != OK) {
         disk_close(&d->base);

@@ -23,7 +23,8 @@ static Status load_through_buffer(Device *device, const Extent *e, Tensor *to, E
     void *buffer = malloc(n);
     if (!buffer) return fail_memory(error, "a weight on its way to the device");
     Status status = file_read(e->file, e->offset, buffer, n, error);
-    if (status == OK && (status = device->ops->upload(device, to, buffer, n)) != OK && error) *error = device->error;
+    if (status == OK && (status = device->ops->upload(device, to, buffer, n)) != OK && error)
+        *error = device->error;
     free(buffer);
     return status;
 }

@@ -32,7 +32,9 @@ static Status ram_pin(Store *s, ExpertId id, Pin *out, Error *error)
     (void)error;
     const int slot = id.layer * r->n_experts + id.expert;
     const Slot *e = &r->slots[slot];
-    *out = (Pin){ .weights = { .gate = e->gate, .up = e->up, .down = e->down }, .device = r->device, .slot = slot };
+    *out = (Pin){ .weights = { .gate = e->gate, .up = e->up, .down = e->down },
+                  .device = r->device,
+                  .slot = slot };
     r->stats.pins++;
     r->stats.hits++;
     return OK;
@@ -58,7 +60,12 @@ static void ram_close(Store *s)
 }
 
 static const StoreOps ram_ops = {
-    .name = "ram", .hint = ram_hint, .resident = ram_resident, .pin = ram_pin, .unpin = ram_unpin, .stats = ram_stats,
+    .name = "ram",
+    .hint = ram_hint,
+    .resident = ram_resident,
+    .pin = ram_pin,
+    .unpin = ram_unpin,
+    .stats = ram_stats,
     .close = ram_close,
 };
 
@@ -78,15 +85,19 @@ static Status ram_read_all(RamStore *r, const StoreSource *source, StoreProgress
     return OK;
 }
 
-Status store_ram_open(Device *device, const StoreSource *source, StoreProgress *progress, Store **out, Error *error)
+Status store_ram_open(Device *device, const StoreSource *source, StoreProgress *progress,
+                      Store **out, Error *error)
 {
     *out = NULL;
     RamStore *r = calloc(1, sizeof *r);
     if (!r) return fail_memory(error, "the expert store");
-    *r = (RamStore){ .base = { .ops = &ram_ops, .pins_max = INT_MAX }, .device = device, .n_layers = source->n_layers,
+    *r = (RamStore){ .base = { .ops = &ram_ops, .pins_max = INT_MAX },
+                     .device = device,
+                     .n_layers = source->n_layers,
                      .n_experts = source->n_experts };
     r->slots = calloc((size_t)source->n_layers * (size_t)source->n_experts, sizeof *r->slots);
-    const Status status = r->slots ? ram_read_all(r, source, progress, error) : fail_memory(error, "the expert store");
+    const Status status = r->slots ? ram_read_all(r, source, progress, error)
+                                   : fail_memory(error, "the expert store");
     if (status != OK) {
         ram_close(&r->base);
         return status;

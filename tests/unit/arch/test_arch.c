@@ -30,7 +30,9 @@ static void put(GgufWriter *w, const Change *c, const char *key, double value, b
         value = c->value;
         as_float = c->as_float;
     }
-    assert_int_equal(as_float ? gguf_put_f32(w, key, (float)value, &error) : gguf_put_u32(w, key, (uint32_t)value, &error), OK);
+    assert_int_equal(as_float ? gguf_put_f32(w, key, (float)value, &error)
+                              : gguf_put_u32(w, key, (uint32_t)value, &error),
+                     OK);
 }
 
 static int64_t owed[256];       /* bytes of each tensor declared, in order                      */
@@ -109,14 +111,17 @@ static void write_model(const char *path, const Change *c)
         put(w, c, "llama.expert_count", n_experts, false);
         put(w, c, "llama.expert_used_count", n_experts < 2 ? 1 : 2, false);
     }
-    static const char *const extras[] = { "llama.rope.scale_linear", "llama.expert_gating_func", "llama.attention.sliding_window",
-                                          "llama.logit_scale", "llama.attention.value_length", "llama.attention.key_length" };
+    static const char *const extras[] = {
+        "llama.rope.scale_linear", "llama.expert_gating_func",     "llama.attention.sliding_window",
+        "llama.logit_scale",       "llama.attention.value_length", "llama.attention.key_length"};
     for (int i = 0; c->key && !c->text && i < ARRAY_LEN(extras); i++)
         if (!strcmp(c->key, extras[i])) put(w, c, c->key, c->value, c->as_float);
-    if (c->text && strcmp(name, c->text)) assert_int_equal(gguf_put_text(w, c->key, c->text, strlen(c->text), &error), OK);
+    if (c->text && strcmp(name, c->text))
+        assert_int_equal(gguf_put_text(w, c->key, c->text, strlen(c->text), &error), OK);
     n_owed = 0;
     declare_all(w, c, n_experts);
-    static const char *const more[] = { "rope_freqs.weight", "blk.0.attn_q.bias", "blk.0.something_new.weight", "blk.9.attn_q.weight" };
+    static const char *const more[] = {"rope_freqs.weight", "blk.0.attn_q.bias",
+                                       "blk.0.something_new.weight", "blk.9.attn_q.weight"};
     for (int i = 0; c->tensor && i < ARRAY_LEN(more); i++)
         if (!strcmp(c->tensor, more[i])) declare(w, c, more[i], c->n_dims, c->dims);
     static const char zeros[1 << 18];
@@ -148,7 +153,8 @@ static Status open_changed(const Change *change, const Arch **arch, Catalog *cat
         for (int l = 0; l < sizes->n_layers; l++)
             for (int e = 0; e < sizes->n_experts; e++) {
                 Weight w;
-                if (role != ROLE_ROUTER || !sizes->dense) TRY(arch_weight(*arch, catalog, sizes, (Role)role, l, e, &w, &error));
+                if (role != ROLE_ROUTER || !sizes->dense)
+                    TRY(arch_weight(*arch, catalog, sizes, (Role)role, l, e, &w, &error));
             }
     return arch_leftovers(*arch, catalog, sizes, keep_warning, NULL, &error);
 }
@@ -206,7 +212,8 @@ static void halves_become_neighbours(void **state)
     }
     const Sizes partial = { .head_size = 8, .n_turned = 4 };
     const int64_t want_partial[] = { 0, 2, 1, 3, 4, 5, 6, 7 };
-    for (int64_t row = 0; row < 8; row++) assert_int_equal(weight_source_row(&w, &partial, row), want_partial[row]);
+    for (int64_t row = 0; row < 8; row++)
+        assert_int_equal(weight_source_row(&w, &partial, row), want_partial[row]);
 }
 
 static void what_cannot_be_is_refused_by_name(void **state)
@@ -248,8 +255,10 @@ static void what_cannot_be_is_refused_by_name(void **state)
         Catalog catalog;
         Sizes sizes;
         const Status status = open_changed(&cases[i].change, &arch, &catalog, &sizes);
-        if (status != cases[i].status || !strstr(error.text, cases[i].says) || !strstr(error.text, "model.gguf"))
-            fail_msg("case %d: want status %d and '%s', got %d: %s", i, cases[i].status, cases[i].says, status, status ? error.text : "ok");
+        if (status != cases[i].status || !strstr(error.text, cases[i].says) ||
+            !strstr(error.text, "model.gguf"))
+            fail_msg("case %d: want status %d and '%s', got %d: %s", i, cases[i].status,
+                     cases[i].says, status, status ? error.text : "ok");
         catalog_close(&catalog);
     }
 }
@@ -276,7 +285,9 @@ static void a_window_and_a_tied_output_are_honoured(void **state)
     Catalog c;
     Sizes s;
     Weight out, embed;
-    assert_int_equal(open_changed(&(Change){ .key = "llama.attention.sliding_window", .value = 16 }, &arch, &c, &s), OK);
+    assert_int_equal(open_changed(&(Change){ .key = "llama.attention.sliding_window", .value = 16 },
+                                  &arch, &c, &s),
+                     OK);
     assert_int_equal(s.window, 16);
     catalog_close(&c);
     assert_int_equal(open_changed(&(Change){ .tensor = "output.weight" }, &arch, &c, &s), OK);

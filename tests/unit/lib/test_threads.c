@@ -51,12 +51,14 @@ static void company_changes_nothing(void **state)
         run(&alone[i]);
         assert_int_equal(alone[i].status, MIXT_OK);
     }
-    for (int i = 0; i < N_THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, run, &together[i]), 0);
+    for (int i = 0; i < N_THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run, &together[i]), 0);
     for (int i = 0; i < N_THREADS; i++) {
         pthread_join(threads[i], NULL);
         assert_int_equal(together[i].status, MIXT_OK);
     }
-    for (int i = 0; i < N_THREADS; i++) assert_memory_equal(alone[i].said, together[i].said, sizeof alone[i].said);
+    for (int i = 0; i < N_THREADS; i++)
+        assert_memory_equal(alone[i].said, together[i].said, sizeof alone[i].said);
 }
 
 static int setup(void **state)
@@ -69,7 +71,8 @@ static int setup(void **state)
     o.type = "Q8_0";
     mixt_engine_options e = mixt_engine_defaults();
     e.n_threads = 3;
-    return mixt_synth(path, &o, NULL) || mixt_model_open(path, NULL, &model, NULL) || mixt_engine_new(model, &e, &engine, NULL);
+    return mixt_synth(path, &o, NULL) || mixt_model_open(path, NULL, &model, NULL) ||
+           mixt_engine_new(model, &e, &engine, NULL);
 }
 
 static int teardown(void **state)

@@ -20,7 +20,8 @@ static Tokenizer *open_small(const SmallVocab *small)
 }
 
 /* What a reader of the stream saw: every piece given out must be valid by itself. */
-static Answer stream(const Tokenizer *t, const int32_t *ids, size_t n, const char *const *stops, int n_stops, bool at_start)
+static Answer stream(const Tokenizer *t, const int32_t *ids, size_t n, const char *const *stops,
+                     int n_stops, bool at_start)
 {
     Error error = { 0 };
     Answer answer = { 0 };
@@ -45,7 +46,8 @@ static size_t bytes_as_ids(const char *text, int32_t *ids)
     return n;
 }
 
-static void expect_stream(const char *text, const char *const *stops, int n_stops, const char *want, bool stopped)
+static void expect_stream(const char *text, const char *const *stops, int n_stops, const char *want,
+                          bool stopped)
 {
     Tokenizer *t = open_small(&bpe);
     int32_t ids[256];
@@ -119,7 +121,9 @@ static bool slow_stop(const char *text, const char *const *stops, int n_stops, s
         size_t longest = 0;
         for (int i = 0; i < n_stops; i++) {
             const size_t length = strlen(stops[i]);
-            if (length <= end && length > longest && memcmp(text + end - length, stops[i], length) == 0) longest = length;
+            if (length <= end && length > longest &&
+                memcmp(text + end - length, stops[i], length) == 0)
+                longest = length;
         }
         *cut = end - longest;
         if (longest) return true;
@@ -155,8 +159,8 @@ static void any_cut_gives_the_same_text(void **state)
         size_t cut;
         const bool stopped = slow_stop(text, stops, n_stops, &cut);
         text[cut] = 0;
-        if (strcmp(coarse.text.data, text) != 0 || strcmp(fine.text.data, text) != 0 || coarse.stopped != stopped
-            || fine.stopped != stopped) {
+        if (strcmp(coarse.text.data, text) != 0 || strcmp(fine.text.data, text) != 0 ||
+            coarse.stopped != stopped || fine.stopped != stopped) {
             fail_msg("seed %llu: want '%s', got '%s' by words, '%s' by bytes", (unsigned long long)seed, text,
                      coarse.text.data, fine.text.data);
         }
@@ -218,7 +222,8 @@ static void wrong_arguments_are_refused(void **state)
     assert_int_equal(detok_new(t, empty, STOPS_MAX + 1, true, false, &detok, &error), BAD_ARGUMENT);
     char *large = calloc(1, STOP_BYTES_MAX + 2);
     memset(large, 'x', STOP_BYTES_MAX + 1);
-    assert_int_equal(detok_new(t, (const char *const[]){ large }, 1, true, false, &detok, &error), BAD_ARGUMENT);
+    assert_int_equal(detok_new(t, (const char *const[]){large}, 1, true, false, &detok, &error),
+                     BAD_ARGUMENT);
     free(large);
     assert_int_equal(detok_new(t, NULL, 0, true, false, &detok, &error), OK);
     assert_int_equal(detok_push(detok, -1, &text, &stopped, &error), BAD_ARGUMENT);

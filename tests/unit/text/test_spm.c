@@ -96,9 +96,11 @@ static void ids_equal_those_of_sentencepiece(void **state)
     const char *v1 = test_data(MODEL_V1), *v3 = test_data(MODEL_V3);
     char command[8192], model[1024], cases[1024];
     snprintf(command, sizeof command,
-             "PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 '%s/tests/unit/text/spm_cases.py' '%s' '%s/STYLE.md' "
+             "PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 '%s/tests/unit/text/spm_cases.py' '%s' "
+             "'%s/STYLE.md' "
              "%d %d '%s' '%s' 2>/dev/null",
-             MIXT_SOURCE_DIR, test_scratch(), MIXT_SOURCE_DIR, CASES, SEED, v1 ? v1 : "", v3 ? v3 : "");
+             MIXT_SOURCE_DIR, test_scratch(), MIXT_SOURCE_DIR, CASES, SEED, v1 ? v1 : "",
+             v3 ? v3 : "");
     FILE *script = popen(command, "r");
     assert_non_null(script);
     int n_models = 0;
@@ -130,7 +132,8 @@ static void expect_prompts(const char *model, const Prompt *prompts, int n)
     for (int i = 0; i < n; i++) {
         TokenList got = { 0 };
         assert_int_equal(tokenize(t, prompts[i].text, strlen(prompts[i].text), &options, &got, &error), OK);
-        if (got.n < prompts[i].n_want || memcmp(got.ids, prompts[i].want, prompts[i].n_want * sizeof(int32_t)) != 0) {
+        if (got.n < prompts[i].n_want ||
+            memcmp(got.ids, prompts[i].want, prompts[i].n_want * sizeof(int32_t)) != 0) {
             print_ids("want", prompts[i].want, prompts[i].n_want);
             print_ids("got ", got.ids, got.n);
             fail_msg("%s", prompts[i].text);

@@ -37,7 +37,8 @@ static Tokenizer *open_small(const SmallVocab *small)
 }
 
 /* "<id> <id> ...", static. */
-static const char *ids_of(const Tokenizer *t, const char *text, size_t n_bytes, const TokenizeOptions *options)
+static const char *ids_of(const Tokenizer *t, const char *text, size_t n_bytes,
+                          const TokenizeOptions *options)
 {
     static Buffer line;
     TokenList ids = { 0 };
@@ -190,11 +191,12 @@ static void expect_round_trip(const Tokenizer *t, const char *text, size_t n_byt
     buffer_text(&got, "");
     if (tokenize(t, text, n_bytes, NULL, &ids, &error) != OK) fail_msg("%s", error.text);
     assert_int_equal(detok_new(t, NULL, 0, true, true, &detok, &error), OK);
-    for (size_t i = 0; i < ids.n; i++) assert_int_equal(detok_push(detok, ids.ids[i], &got, &stopped, &error), OK);
+    for (size_t i = 0; i < ids.n; i++)
+        assert_int_equal(detok_push(detok, ids.ids[i], &got, &stopped, &error), OK);
     assert_int_equal(detok_finish(detok, &got, &error), OK);
     if (got.n_bytes != want.n_bytes || memcmp(got.data, want.data, want.n_bytes) != 0) {
-        fail_msg("seed %llu: '%.*s'\nwant '%s'\ngot  '%s'", (unsigned long long)seed, (int)n_bytes, text, want.data,
-                 got.data);
+        fail_msg("seed %llu: '%.*s'\nwant '%s'\ngot  '%s'", (unsigned long long)seed, (int)n_bytes,
+                 text, want.data, got.data);
     }
     detok_free(detok);
     token_list_free(&ids);
@@ -202,8 +204,11 @@ static void expect_round_trip(const Tokenizer *t, const char *text, size_t n_byt
 
 static size_t random_text(Rng *rng, char *text, size_t room)
 {
-    static const char *const some[] = { " the", "the", "  ", "\xe2\x96\x81", "<s>", "<tool>", "<|end|>", "\xc3\xa9", "aaaa",
-                                        "\xf0\x9f\x98\x80", "\xe2\x82", "\xf0\x9f", "\x80", "\xed\xa0\x80", "\n", "'s", "12" };
+    static const char *const some[] = {
+        " the",     "the",      "  ",       "\xe2\x96\x81", "<s>",
+        "<tool>",   "<|end|>",  "\xc3\xa9", "aaaa",         "\xf0\x9f\x98\x80",
+        "\xe2\x82", "\xf0\x9f", "\x80",     "\xed\xa0\x80", "\n",
+        "'s",       "12"};
     size_t n = 0;
     const int parts = (int)(rng_bits(rng) % 12);
     for (int i = 0; i < parts && n + 8 < room; i++) {
@@ -237,8 +242,9 @@ static void texts_come_back(void **state)
 static void invalid_utf8_never_breaks(void **state)
 {
     (void)state;
-    static const uint8_t edge[] = { 0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0,
-                                    0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff };
+    static const uint8_t edge[] = {0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf,
+                                   0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee,
+                                   0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff};
     Tokenizer *tokenizers[] = { open_small(&spm), open_small(&bpe) };
     const int n = ARRAY_LEN(edge);
     for (int k = 0; k < 2; k++) {
@@ -254,7 +260,12 @@ static void invalid_utf8_never_breaks(void **state)
 
 /* ---- time and stack ---- */
 
-typedef struct LongText { const Tokenizer *t; const char *text; size_t n_bytes, n_ids; Status status; } LongText;
+typedef struct LongText {
+    const Tokenizer *t;
+    const char *text;
+    size_t n_bytes, n_ids;
+    Status status;
+} LongText;
 
 static void *tokenize_long(void *arg)
 {
@@ -292,7 +303,8 @@ static size_t long_run(const Tokenizer *t, size_t n_bytes, const char *pattern, 
 static void long_runs_take_linear_time_and_little_stack(void **state)
 {
     (void)state;
-    static const char *const pres[] = { "gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "deepseek-coder", "falcon", "default" };
+    static const char *const pres[] = {"gpt-2",          "llama-bpe", "qwen2",  "deepseek-llm",
+                                       "deepseek-coder", "falcon",    "default"};
     Tokenizer *t = open_small(&spm);
     assert_int_equal(long_run(t, LONG_BYTES, "a", ""), LONG_BYTES / 8 + 1);     /* and the prefix */
     assert_int_equal(long_run(t, LONG_BYTES, " ", ""), LONG_BYTES / 4 + 1);
@@ -306,7 +318,7 @@ static void long_runs_take_linear_time_and_little_stack(void **state)
             assert_int_equal(long_run(t, LONG_BYTES, "a", ""), LONG_BYTES / 8);
             long_run(t, LONG_BYTES / 4, "<|bos|", "");
         }
-        long_run(t, LONG_BYTES / 8, " ", "5");                          /* trailing spaces that do not trail */
+        long_run(t, LONG_BYTES / 8, " ", "5"); /* trailing spaces that do not trail */
         tokenizer_free(t);
     }
 }

@@ -22,7 +22,9 @@ static void open_vocabulary(const Row *row, Catalog *catalog)
 {
     Error error = { 0 };
     char name[256], path[300], command[5000];
-    snprintf(name, sizeof name, row->json ? "tokenizers/json/%s.tokenizer.json.gz" : "tokenizers/vectors/ggml-vocab-%s.gguf",
+    snprintf(name, sizeof name,
+             row->json ? "tokenizers/json/%s.tokenizer.json.gz"
+                       : "tokenizers/vectors/ggml-vocab-%s.gguf",
              row->json ? row->json : row->name);
     const char *file = test_data(name);
     if (!file) skip();
@@ -78,7 +80,8 @@ static void expect_text(const Tokenizer *t, const char *text, size_t n_bytes)
     bool stopped;
     assert_int_equal(tokenize(t, text, n_bytes, NULL, &ids, &error), OK);
     assert_int_equal(detok_new(t, NULL, 0, true, false, &detok, &error), OK);
-    for (size_t i = 0; i < ids.n; i++) assert_int_equal(detok_push(detok, ids.ids[i], &got, &stopped, &error), OK);
+    for (size_t i = 0; i < ids.n; i++)
+        assert_int_equal(detok_push(detok, ids.ids[i], &got, &stopped, &error), OK);
     assert_int_equal(detok_finish(detok, &got, &error), OK);
     if (got.n_bytes != n_bytes || (n_bytes && memcmp(got.data, text, n_bytes) != 0)) {
         fail_msg("want '%.*s'\ngot  '%s'", (int)n_bytes, text, got.data ? got.data : "");
@@ -105,7 +108,8 @@ static void expect_vectors(const Row *row)
         want += strcspn(want, "\n") + 1;
     }
     assert_int_equal(n, 46);
-    print_message("%s%s%s: %d of %d\n", row->name, row->pre ? " by name" : "", row->json ? " from json" : "", n, n);
+    print_message("%s%s%s: %d of %d\n", row->name, row->pre ? " by name" : "",
+                  row->json ? " from json" : "", n, n);
     free(texts);
     free(ids);
     tokenizer_free(t);
