@@ -48,7 +48,8 @@ static inline const char *test_data(const char *name)
 static char  test_scratch_path[256];
 static pid_t test_scratch_owner;
 
-static inline int test_remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
+static inline int test_remove_one(const char *path, const struct stat *info, int kind,
+                                  struct FTW *where)
 {
     (void)info, (void)kind, (void)where;
     return remove(path);
@@ -56,7 +57,8 @@ static inline int test_remove_one(const char *path, const struct stat *info, int
 
 static inline void test_remove_scratch(void)
 {
-    if (getpid() == test_scratch_owner) nftw(test_scratch_path, test_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (getpid() == test_scratch_owner)
+        nftw(test_scratch_path, test_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* A new folder under $TMPDIR, for this process; gone when it exits. */
@@ -64,7 +66,8 @@ static inline const char *test_scratch(void)
 {
     if (!test_scratch_path[0]) {
         const char *tmp = getenv("TMPDIR");
-        snprintf(test_scratch_path, sizeof test_scratch_path, "%s/mixt-test-XXXXXX", tmp ? tmp : "/tmp");
+        snprintf(test_scratch_path, sizeof test_scratch_path, "%s/mixt-test-XXXXXX",
+                 tmp ? tmp : "/tmp");
         if (!mkdtemp(test_scratch_path)) abort();
         test_scratch_owner = getpid();
         atexit(test_remove_scratch);

@@ -39,7 +39,8 @@ static const Row rows[] = {
 enum { N_ROWS = sizeof rows / sizeof rows[0] };
 
 /* Zeros, the smallest and largest subnormal, the largest, infinities, NaN quiet and signalling. */
-static const uint16_t extreme[] = { 0x0000, 0x8000, 0x0001, 0x83ff, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e01, 0xfd55 };
+static const uint16_t extreme[] = { 0x0000, 0x8000, 0x0001, 0x83ff, 0x7bff,
+                                    0xfbff, 0x7c00, 0xfc00, 0x7e01, 0xfd55 };
 enum { N_EXTREME = sizeof extreme / sizeof extreme[0] };
 
 static void *symbol(void *library, const char *format, const char *name)
@@ -54,13 +55,14 @@ static void *symbol(void *library, const char *format, const char *name)
     return found;
 }
 
-static void save(const char *folder, const char *name, uint32_t n, const void *a, size_t a_bytes, const void *b, size_t b_bytes)
+static void save(const char *folder, const char *name, uint32_t n, const void *a, size_t a_bytes,
+                 const void *b, size_t b_bytes)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/%s.bin", folder, name);
     FILE *file = fopen(path, "wb");
-    if (!file || fwrite(&n, 4, 1, file) != 1 || fwrite(a, a_bytes, 1, file) != 1 || fwrite(b, b_bytes, 1, file) != 1 ||
-        fclose(file)) {
+    if (!file || fwrite(&n, 4, 1, file) != 1 || fwrite(a, a_bytes, 1, file) != 1 ||
+        fwrite(b, b_bytes, 1, file) != 1 || fclose(file)) {
         perror(path);
         exit(1);
     }
@@ -68,17 +70,21 @@ static void save(const char *folder, const char *name, uint32_t n, const void *a
 
 static void decode_vectors(void *library, const Row *row, const char *folder, Rng *rng)
 {
-    const size_t bytes = (size_t)row->bytes * (size_t)row->n_blocks, values = (size_t)row->values * (size_t)row->n_blocks;
+    const size_t bytes = (size_t)row->bytes * (size_t)row->n_blocks,
+                 values = (size_t)row->values * (size_t)row->n_blocks;
     uint8_t *blocks = malloc(bytes);
     float *numbers = malloc(values * sizeof *numbers);
     for (size_t i = 0; i < bytes; i++) blocks[i] = (uint8_t)(rng_bits(rng) >> 24);
     for (int b = 0; b < N_EXTREME; b++) {
         memcpy(blocks + b * row->bytes + row->halves[0], &extreme[b], 2);
         /* The second half takes another extreme, so that infinity meets NaN and so on. */
-        if (row->halves[1] >= 0) memcpy(blocks + b * row->bytes + row->halves[1], &extreme[b * 7 % N_EXTREME], 2);
+        if (row->halves[1] >= 0)
+            memcpy(blocks + b * row->bytes + row->halves[1], &extreme[b * 7 % N_EXTREME], 2);
     }
-    ((DecodeRow *)symbol(library, "dequantize_row_%s", row->symbol))(blocks, numbers, (int64_t)values);
-    save(folder, row->name, (uint32_t)row->n_blocks, blocks, bytes, numbers, values * sizeof *numbers);
+    ((DecodeRow *)symbol(library, "dequantize_row_%s", row->symbol))(blocks, numbers,
+                                                                     (int64_t)values);
+    save(folder, row->name, (uint32_t)row->n_blocks, blocks, bytes, numbers,
+         values * sizeof *numbers);
     free(blocks);
     free(numbers);
 }

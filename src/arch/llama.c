@@ -20,12 +20,17 @@ static const TensorRule tensors[] = {
 static const SettingRule settings[] = { LLAMA_SETTINGS };
 
 const Arch arch_llama = {
-    .name     = "llama",
-    .names    = { { "llama" }, { "LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM" }, { "" } },
-    .tensors  = tensors,  .n_tensors  = ARRAY_LEN(tensors),
-    .sizes    = sizes,    .n_sizes    = ARRAY_LEN(sizes),
-    .settings = settings, .n_settings = ARRAY_LEN(settings),
-    .ignored  = llama_ignored,
-    .refused  = llama_refused,
-    .pairs    = LLAMA_PAIRS,
+    .name = "llama",
+    .names = { { "llama" },
+               { "LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM" },
+               { "" } },
+    .tensors = tensors,
+    .n_tensors = ARRAY_LEN(tensors),
+    .sizes = sizes,
+    .n_sizes = ARRAY_LEN(sizes),
+    .settings = settings,
+    .n_settings = ARRAY_LEN(settings),
+    .ignored = llama_ignored,
+    .refused = llama_refused,
+    .pairs = LLAMA_PAIRS,
 };

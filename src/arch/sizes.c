@@ -46,7 +46,8 @@ static Status count_experts(const Arch *arch, const Catalog *c, double *out, Err
     for (int i = 0; i < arch->n_sizes; i++) {
         char key[128];
         bool found;
-        if (arch->sizes[i].size == SIZE_EXPERTS && find_setting(c, arch->sizes[i].key[c->source], key))
+        if (arch->sizes[i].size == SIZE_EXPERTS &&
+            find_setting(c, arch->sizes[i].key[c->source], key))
             return catalog_number(c, key, out, &found, error);
     }
     return OK;
@@ -97,7 +98,8 @@ static bool setting_allowed(const Catalog *c, const Setting *s, const char *must
         snprintf(word, sizeof word, "%.*s", (int)n, must_be);
         if (s->kind == SETTING_BOOL && !strcmp(word, s->flag ? "true" : "false")) return true;
         if (text_is(s, word)) return true;
-        if (s->kind != SETTING_BOOL && s->kind != SETTING_TEXT && number_is(c, s->key, word)) return true;
+        if (s->kind != SETTING_BOOL && s->kind != SETTING_TEXT && number_is(c, s->key, word))
+            return true;
         must_be += n + (must_be[n] == '|');
     }
     return false;
@@ -126,8 +128,9 @@ static Status check_settings(const Arch *arch, const Catalog *c, Error *error)
         if (!s || setting_allowed(c, s, rule->must_be)) continue;
         Buffer found = { 0 };
         describe(s, &found);
-        const Status status = fail(error, UNSUPPORTED, "%s: %s: expected %s, found %s", c->path, s->key,
-                                   *rule->must_be ? rule->must_be : "nothing", found.data ? found.data : "?");
+        const Status status =
+            fail(error, UNSUPPORTED, "%s: %s: expected %s, found %s", c->path, s->key,
+                 *rule->must_be ? rule->must_be : "nothing", found.data ? found.data : "?");
         buffer_free(&found);
         return status;
     }
@@ -145,7 +148,8 @@ static Status read_numbers(const Arch *arch, const Catalog *c, Numbers *out, Err
         char key[128] = "";
         bool found = false;
         double value = rule->otherwise[c->source];
-        if (find_setting(c, rule->key[c->source], key)) TRY(catalog_number(c, key, &value, &found, error));
+        if (find_setting(c, rule->key[c->source], key))
+            TRY(catalog_number(c, key, &value, &found, error));
         if (!found && value == REQUIRED)
             return fail(error, BAD_FILE, "%s: %s: expected a number, found nothing", c->path,
                         rule->key[c->source]);
@@ -210,7 +214,8 @@ static Status check_sizes(const Catalog *c, Numbers *n, Sizes *s, Error *error)
     return OK;
 }
 
-static Status check_experts(const Arch *arch, const Catalog *c, const Numbers *n, Sizes *s, Error *error)
+static Status check_experts(const Arch *arch, const Catalog *c, const Numbers *n, Sizes *s,
+                            Error *error)
 {
     s->dense = !arch->has_experts;
     s->n_experts = s->n_used = 1;

@@ -8,7 +8,8 @@ extern const Arch arch_mixtral, arch_llama;
 const Arch *const arch_table[] = { &arch_mixtral, &arch_llama, NULL };
 
 /* Rotary frequencies that follow from rope_theta: stored by old exporters, recomputed by everybody. */
-const char *const llama_ignored[] = { "model.layers.%d.self_attn.rotary_emb.inv_freq", "rope.freqs", NULL };
+const char *const llama_ignored[] = { "model.layers.%d.self_attn.rotary_emb.inv_freq", "rope.freqs",
+                                      NULL };
 
 /* Frequency factors, biases and extra norms or experts are arithmetic; ignoring one would give wrong text. */
 const char *const llama_refused[] = {".bias", "rope_freqs",    "rope_factors", "_norm.",

@@ -53,7 +53,8 @@ static Status check_shape(const Catalog *c, const FileTensor *t, const TensorRul
                               (long long)dim_size(s, rule->shape[i]));
     for (int i = 0; i < t->n_dims; i++)
         b += (size_t)snprintf(got + b, sizeof got - b, "[%lld]", (long long)t->dims[i]);
-    return fail(error, BAD_FILE, "%s: tensor '%s': expected shape %s, found %s", c->path, t->name, want, got);
+    return fail(error, BAD_FILE, "%s: tensor '%s': expected shape %s, found %s", c->path, t->name,
+                want, got);
 }
 
 static Status slice(const Catalog *c, const FileTensor *t, const TensorRule *rule, const Arch *arch,
@@ -66,7 +67,9 @@ static Status slice(const Catalog *c, const FileTensor *t, const TensorRule *rul
                     "%s: tensor '%s': expected rows of a multiple of %d values for %s, found %lld",
                     c->path, t->name, format_info[t->format].block_values,
                     format_info[t->format].name, (long long)cols);
-    *out = (Weight){ .tensor = t, .format = t->format, .cols = cols, .rows = n == 1 ? 1 : t->dims[n - 2] };
+    *out = (Weight){
+        .tensor = t, .format = t->format, .cols = cols, .rows = n == 1 ? 1 : t->dims[n - 2]
+    };
     out->bytes = out->rows * format_row_bytes(t->format, cols);
     out->offset = t->offset + (rule->flags & STACKED ? expert * out->bytes : 0);
     out->halves = rule->flags & PAIRED && arch->pairs[c->source] == PAIRS_HALVES;

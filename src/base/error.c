@@ -10,8 +10,8 @@
 /* C0 and C1 controls, line separators, and the marks that turn the direction of writing around. */
 static bool moves_things(uint32_t point)
 {
-    return point < 0x20 || (point >= 0x7f && point < 0xa0) || (point >= 0x2028 && point <= 0x202e) ||
-           (point >= 0x2066 && point <= 0x2069);
+    return point < 0x20 || (point >= 0x7f && point < 0xa0) ||
+           (point >= 0x2028 && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069);
 }
 
 /* A sentence often quotes a name from an untrusted file: nothing in it may move a cursor, end

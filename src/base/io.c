@@ -36,7 +36,8 @@ Status file_open(const char *path, File *out, Error *error)
     *out = (File){ .fd = -1 };
     int why = fault(IO_OPEN, NULL);
     const int fd = why ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    /* a FIFO must not hang us */
-    if (fd < 0) return fail(error, NOT_FOUND, "%s: cannot open: %s", path, strerror(why ? why : errno));
+    if (fd < 0)
+        return fail(error, NOT_FOUND, "%s: cannot open: %s", path, strerror(why ? why : errno));
 
     struct stat info;
     if (fstat(fd, &info)) {
@@ -74,11 +75,12 @@ Status file_read(const File *file, int64_t offset, void *to, size_t n_bytes, Err
         const ssize_t got = why ? -1 : pread(file->fd, at, want, (off_t)offset);
         if (got < 0 && !why && errno == EINTR) continue;
         if (got < 0)
-            return fail(error, IO_FAILED, "%s: read at byte %lld failed: %s", file->path, (long long)offset,
-                        strerror(why ? why : errno));
+            return fail(error, IO_FAILED, "%s: read at byte %lld failed: %s", file->path,
+                        (long long)offset, strerror(why ? why : errno));
         if (got == 0)
-            return fail(error, IO_FAILED, "%s: file became shorter: expected bytes up to %lld, found %lld", file->path,
-                        (long long)(offset + (int64_t)n_bytes), (long long)offset);
+            return fail(error, IO_FAILED,
+                        "%s: file became shorter: expected bytes up to %lld, found %lld",
+                        file->path, (long long)(offset + (int64_t)n_bytes), (long long)offset);
         at += got;
         offset += got;
         n_bytes -= (size_t)got;
@@ -93,8 +95,8 @@ Status file_slurp(const char *path, int64_t max_bytes, char **out, size_t *n_byt
     Status status = OK;
     char *text = NULL;
     if (file.n_bytes > max_bytes)
-        status = fail(error, BAD_FILE, "%s: expected at most %lld bytes, found %lld", path, (long long)max_bytes,
-                      (long long)file.n_bytes);
+        status = fail(error, BAD_FILE, "%s: expected at most %lld bytes, found %lld", path,
+                      (long long)max_bytes, (long long)file.n_bytes);
     else if (!(text = malloc((size_t)file.n_bytes + 1)))
         status = fail_memory(error, path);
     else
@@ -123,8 +125,10 @@ static Status refuse_inputs(const char *path, const char *const *inputs, Error *
     struct stat there, input;
     if (!inputs || stat(path, &there)) return OK;
     for (int i = 0; inputs[i]; i++)
-        if (stat(inputs[i], &input) == 0 && input.st_dev == there.st_dev && input.st_ino == there.st_ino)
-            return fail(error, BAD_ARGUMENT, "%s: output is the same file as the input %s", path, inputs[i]);
+        if (stat(inputs[i], &input) == 0 && input.st_dev == there.st_dev &&
+            input.st_ino == there.st_ino)
+            return fail(error, BAD_ARGUMENT, "%s: output is the same file as the input %s", path,
+                        inputs[i]);
     return OK;
 }
 
@@ -135,9 +139,12 @@ static char *temporary_beside(const char *path)
     const char *slash = strrchr(path, '/');
     const int n_folder = slash ? (int)(slash - path + 1) : 0;
     uint32_t salt;
-    if (getrandom(&salt, sizeof salt, GRND_NONBLOCK) != (ssize_t)sizeof salt) salt = (uint32_t)getpid();
+    if (getrandom(&salt, sizeof salt, GRND_NONBLOCK) != (ssize_t)sizeof salt)
+        salt = (uint32_t)getpid();
     char *name = NULL;
-    return asprintf(&name, "%.*s.%.200s.%08x.part", n_folder, path, path + n_folder, salt) < 0 ? NULL : name;
+    return asprintf(&name, "%.*s.%.200s.%08x.part", n_folder, path, path + n_folder, salt) < 0
+               ? NULL
+               : name;
 }
 
 /* Where the bytes really go: through a link, if `path` is one. */
@@ -170,7 +177,8 @@ static Status create(Writer *w, const struct stat *replaced, Error *error)
 Status writer_open(const char *path, const char *const *inputs, Writer *out, Error *error)
 {
     *out = (Writer){ .fd = -1 };
-    if (!*path) return fail(error, BAD_ARGUMENT, "output: expected a file name, found an empty one");
+    if (!*path)
+        return fail(error, BAD_ARGUMENT, "output: expected a file name, found an empty one");
     struct stat there;
     const bool replaces = stat(path, &there) == 0;
     if (replaces && !S_ISREG(there.st_mode))
@@ -251,12 +259,14 @@ static Status sync_folder_of(Writer *w, Error *error)
 
 static Status commit(Writer *w, Error *error)
 {
-    if (w->failed) return fail(error, IO_FAILED, "%s: not written, because an earlier write failed", w->path);
+    if (w->failed)
+        return fail(error, IO_FAILED, "%s: not written, because an earlier write failed", w->path);
     TRY(writer_flush(w, error));
     int why = fault(IO_SYNC, NULL);
     if (why || fdatasync(w->fd)) return writer_fail(w, "sync", why ? why : errno, error);
     why = fault(IO_RENAME, NULL);
-    if (why || rename(w->temporary, w->path)) return writer_fail(w, "rename into place", why ? why : errno, error);
+    if (why || rename(w->temporary, w->path))
+        return writer_fail(w, "rename into place", why ? why : errno, error);
     free(w->temporary);
     w->temporary = NULL;                /* it has another name now */
     return sync_folder_of(w, error);

@@ -68,7 +68,8 @@ Status pool_new(int n_threads, Pool **out, Error *error)
 {
     *out = NULL;
     if (n_threads < 1 || n_threads > POOL_THREADS_MAX)
-        return fail(error, BAD_ARGUMENT, "threads: expected 1 to %d, found %d", POOL_THREADS_MAX, n_threads);
+        return fail(error, BAD_ARGUMENT, "threads: expected 1 to %d, found %d", POOL_THREADS_MAX,
+                    n_threads);
     Pool *p = calloc(1, sizeof *p);
     if (!p) return fail_memory(error, "threads");
     p->workers = calloc((size_t)n_threads, sizeof *p->workers);

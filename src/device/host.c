@@ -38,9 +38,12 @@ Status host_alloc(Device *d, Format format, int64_t rows, int64_t cols, Tensor *
     void *memory = host_memory(bytes);
     if (!memory)
         return fail(&d->error, NO_MEMORY, "no memory for a tensor of %lld bytes", (long long)bytes);
-    *out = (Tensor){
-        .format = format, .rows = rows, .cols = cols, .row_bytes = row_bytes, .device = d, .handle = memory
-    };
+    *out = (Tensor){ .format = format,
+                     .rows = rows,
+                     .cols = cols,
+                     .row_bytes = row_bytes,
+                     .device = d,
+                     .handle = memory };
     return OK;
 }
 
@@ -90,8 +93,9 @@ Status host_fits(Device *d, const char *op, int64_t n_rows, int64_t n_cols)
 {
     const DeviceLimits *most = &((HostDevice *)d)->limits;
     if (n_rows <= most->n_tokens && n_cols <= most->n_cols) return OK;
-    return fail(&d->error, BAD_ARGUMENT, "%s: %lld rows of %lld were asked for, %lld of %lld reserved",
-                op, (long long)n_rows, (long long)n_cols, (long long)most->n_tokens, (long long)most->n_cols);
+    return fail(
+        &d->error, BAD_ARGUMENT, "%s: %lld rows of %lld were asked for, %lld of %lld reserved", op,
+        (long long)n_rows, (long long)n_cols, (long long)most->n_tokens, (long long)most->n_cols);
 }
 
 double rope_angle(const Rope *rope, int64_t position, int pair)

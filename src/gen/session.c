@@ -30,7 +30,8 @@ Status session_new(Engine *engine, int64_t n_context, Session **out, Error *erro
 {
     *out = NULL;
     const Sizes *sizes = &engine->model->sizes;
-    if (n_context == 0) n_context = sizes->n_context < CONTEXT_DEFAULT ? sizes->n_context : CONTEXT_DEFAULT;
+    if (n_context == 0)
+        n_context = sizes->n_context < CONTEXT_DEFAULT ? sizes->n_context : CONTEXT_DEFAULT;
     if (n_context < 1 || n_context > sizes->n_context)
         return fail(error, BAD_ARGUMENT,
                     "context: expected 1 to %lld tokens, as the model was made for, found %lld",
@@ -41,7 +42,8 @@ Status session_new(Engine *engine, int64_t n_context, Session **out, Error *erro
     s->tokens = calloc((size_t)n_context, sizeof *s->tokens);
     s->logits = calloc((size_t)sizes->n_vocab, sizeof *s->logits);
     pthread_mutex_lock(&engine->lock);
-    const Status status = s->tokens && s->logits ? make_pages(s, error) : fail_memory(error, "a session");
+    const Status status =
+        s->tokens && s->logits ? make_pages(s, error) : fail_memory(error, "a session");
     pthread_mutex_unlock(&engine->lock);
     if (status != OK) {
         session_free(s);
@@ -73,7 +75,8 @@ const float *session_logits(const Session *s)    { return s->has_logits ? s->log
 
 /* ---- giving it tokens ---- */
 
-static Status check_tokens(const Session *s, const int32_t *tokens, int64_t n, int64_t held, Error *error)
+static Status check_tokens(const Session *s, const int32_t *tokens, int64_t n, int64_t held,
+                           Error *error)
 {
     const int64_t n_vocab = s->engine->model->sizes.n_vocab;
     if (n < 0 || n > s->n_context - held)
@@ -98,7 +101,8 @@ static Status append_some(Session *s, const int32_t *tokens, int n, Rows rows_wa
     int n_wanted = 0;
     for (int i = 0; i < n; i++) {
         engine_row(e, i, s, tokens[i], s->n_tokens + i);
-        if (rows_wanted == ROWS_ALL || (rows_wanted == ROWS_LAST && i == n - 1)) e->wanted[n_wanted++] = i;
+        if (rows_wanted == ROWS_ALL || (rows_wanted == ROWS_LAST && i == n - 1))
+            e->wanted[n_wanted++] = i;
     }
     TRY(engine_run(e, n, n_wanted, error));
     for (int i = 0; i < n; i++)
@@ -112,7 +116,8 @@ static Status append_some(Session *s, const int32_t *tokens, int n, Rows rows_wa
     return OK;
 }
 
-Status session_append(Session *s, const int32_t *tokens, int64_t n_tokens, float *all_logits, Error *error)
+Status session_append(Session *s, const int32_t *tokens, int64_t n_tokens, float *all_logits,
+                      Error *error)
 {
     TRY(check_tokens(s, tokens, n_tokens, s->n_tokens, error));
     const int64_t n_vocab = s->engine->model->sizes.n_vocab, n_batch = s->engine->n_batch;
@@ -122,7 +127,10 @@ Status session_append(Session *s, const int32_t *tokens, int64_t n_tokens, float
         const int64_t n = n_tokens - done < n_batch ? n_tokens - done : n_batch;
         const bool last = done + n == n_tokens;
         pthread_mutex_lock(&s->engine->lock);           /* other sessions may step in between   */
-        status = append_some(s, tokens + done, (int)n, all_logits ? ROWS_ALL : last ? ROWS_LAST : ROWS_NONE,
+        status = append_some(s, tokens + done, (int)n,
+                             all_logits ? ROWS_ALL
+                             : last     ? ROWS_LAST
+                                        : ROWS_NONE,
                              all_logits ? all_logits + done * n_vocab : s->logits, error);
         pthread_mutex_unlock(&s->engine->lock);
         done += n;

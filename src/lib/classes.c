@@ -16,7 +16,8 @@ static const struct { const char *name; Role roles[8]; int n_roles; } class_rows
 
 typedef struct Count { mixt_weight_class *to; const FileTensor *last; bool seen[N_FORMATS]; } Count;
 
-static Status count_weight(const mixt_model *m, Role role, int layer, int expert, Count *count, Error *error)
+static Status count_weight(const mixt_model *m, Role role, int layer, int expert, Count *count,
+                           Error *error)
 {
     Weight w;
     TRY(arch_weight(m->arch, &m->catalog, &m->sizes, role, layer, expert, &w, error));

@@ -13,9 +13,11 @@ mixt_engine_options mixt_engine_defaults(void)
     };
 }
 
-static Status engine_open(const mixt_model *m, const mixt_engine_options *o, Engine **out, Error *error)
+static Status engine_open(const mixt_model *m, const mixt_engine_options *o, Engine **out,
+                          Error *error)
 {
-    if (!m->arch) return fail(error, BAD_ARGUMENT, "%s: was opened for its vocabulary only", m->catalog.path);
+    if (!m->arch)
+        return fail(error, BAD_ARGUMENT, "%s: was opened for its vocabulary only", m->catalog.path);
     if (o->kv != MIXT_KV_F16 && o->kv != MIXT_KV_F32)
         return fail(error, BAD_ARGUMENT, "key/value cache: expected F16 or F32");
     const EngineOptions options = {
@@ -39,7 +41,8 @@ mixt_status mixt_engine_new(const mixt_model *model, const mixt_engine_options *
     take_options(&o, sizeof o, options);
     *out = NULL;
     mixt_engine *e = calloc(1, sizeof *e);
-    Status status = e ? engine_open(model, &o, &e->engine, &inside) : fail_memory(&inside, "the engine");
+    Status status =
+        e ? engine_open(model, &o, &e->engine, &inside) : fail_memory(&inside, "the engine");
     if (status == OK) {
         e->model = model;
         *out = e;
@@ -80,7 +83,8 @@ mixt_engine_stats mixt_engine_read(const mixt_engine *e)
 
 /* ---- sessions ---- */
 
-mixt_status mixt_session_new(mixt_engine *engine, size_t n_context, mixt_session **out, mixt_error *error)
+mixt_status mixt_session_new(mixt_engine *engine, size_t n_context, mixt_session **out,
+                             mixt_error *error)
 {
     Error inside = { 0 };
     *out = NULL;
@@ -104,16 +108,23 @@ void mixt_session_free(mixt_session *s)
     free(s);
 }
 
-size_t mixt_session_n_tokens(const mixt_session *s)           { return (size_t)session_n_tokens(s->session); }
+size_t mixt_session_n_tokens(const mixt_session *s)
+{
+    return (size_t)session_n_tokens(s->session);
+}
 size_t mixt_session_n_context(const mixt_session *s)
 {
     return (size_t)session_n_context(s->session);
 }
-size_t mixt_session_n_reused(const mixt_session *s)           { return (size_t)session_n_reused(s->session); }
+size_t mixt_session_n_reused(const mixt_session *s)
+{
+    return (size_t)session_n_reused(s->session);
+}
 const mixt_token *mixt_session_tokens(const mixt_session *s)  { return session_tokens(s->session); }
 const float *mixt_session_logits(const mixt_session *s)       { return session_logits(s->session); }
 
-mixt_status mixt_session_sync(mixt_session *s, const mixt_token *tokens, size_t n_tokens, mixt_error *error)
+mixt_status mixt_session_sync(mixt_session *s, const mixt_token *tokens, size_t n_tokens,
+                              mixt_error *error)
 {
     Error inside = { 0 };
     const int64_t n = n_tokens < INT64_MAX ? (int64_t)n_tokens : INT64_MAX;

@@ -56,12 +56,14 @@ static Status use_own(mixt_model *m, Error *error)
     Error inside;
     char name[256];
     snprintf(name, sizeof name, "%s: chat template", c->path);
-    const Status status = template_new(c->chat_template, c->chat_template_bytes, name, &m->format, &inside);
+    const Status status =
+        template_new(c->chat_template, c->chat_template_bytes, name, &m->format, &inside);
     if (status == NO_MEMORY) return fail_memory(error, name);
     m->format_name = "Jinja template";
     m->format_why = c->chat_template_from;
     /* A template we cannot read must not keep anybody from plain text: chats will say what is wrong. */
-    if (status != OK) m->format_why = arena_text(&m->catalog.arena, inside.text, strlen(inside.text));
+    if (status != OK)
+        m->format_why = arena_text(&m->catalog.arena, inside.text, strlen(inside.text));
     return m->format_why ? OK : fail_memory(error, name);
 }
 
@@ -87,6 +89,7 @@ Status choose_format(mixt_model *m, const char *wanted, Error *error)
         if (is_builtin(name_marks[i].format) &&
             contains(catalog_setting(&m->catalog, "general.name"), name_marks[i].part))
             return use_builtin(m, name_marks[i].format, name_marks[i].why, error);
-    m->format_why = "no template in the file, and nothing in it says which format it was trained on";
+    m->format_why =
+        "no template in the file, and nothing in it says which format it was trained on";
     return OK;
 }

@@ -16,7 +16,8 @@ SAME(DEVICE_FAILED, MIXT_DEVICE);
 SAME(CANCELLED, MIXT_CANCELLED);
 SAME(NOT_FOUND, MIXT_NOT_FOUND);
 SAME(FAILED, MIXT_FAILED);
-_Static_assert(sizeof((Error *)0)->text == sizeof((mixt_error *)0)->text, "sentences of the same length");
+_Static_assert(sizeof((Error *)0)->text == sizeof((mixt_error *)0)->text,
+               "sentences of the same length");
 
 mixt_status answer(mixt_error *error, Status status, const Error *inside)
 {

@@ -19,7 +19,8 @@ static Status hand_out(const void *from, size_t n, size_t each, void *to, size_t
 {
     if (n_out) *n_out = n;
     if (room == 0) return OK;
-    if (n > room) return fail(error, NO_ROOM, "%s: expected room for %zu, found %zu", what, n, room);
+    if (n > room)
+        return fail(error, NO_ROOM, "%s: expected room for %zu, found %zu", what, n, room);
     if (n) memcpy(to, from, n * each);
     return OK;
 }
@@ -32,7 +33,8 @@ mixt_status mixt_tokenize(const mixt_model *m, const char *text, size_t text_byt
     const TokenizeOptions options = { .special = special };
     Status status = need_tokenizer(m, &inside);
     if (status == OK) status = tokenize(m->tokenizer, text, text_bytes, &options, &list, &inside);
-    if (status == OK) status = hand_out(list.ids, list.n, sizeof *out, out, room, n_out, "tokens", &inside);
+    if (status == OK)
+        status = hand_out(list.ids, list.n, sizeof *out, out, room, n_out, "tokens", &inside);
     token_list_free(&list);
     return answer(error, status, &inside);
 }
@@ -50,7 +52,8 @@ static bool is_token(const mixt_model *m, mixt_token token)
 const char *mixt_token_bytes(const mixt_model *m, mixt_token token, bool special, size_t *n_bytes)
 {
     *n_bytes = 0;
-    return m->tokenizer && is_token(m, token) ? token_bytes(m->tokenizer, token, special, n_bytes) : "";
+    return m->tokenizer && is_token(m, token) ? token_bytes(m->tokenizer, token, special, n_bytes)
+                                              : "";
 }
 
 /* The space that the tokenizer itself puts in front of a text is not part of the text. */
@@ -81,7 +84,8 @@ mixt_status mixt_detokenize(const mixt_model *m, const mixt_token *tokens, size_
     Buffer text = { 0 };
     Status status = need_tokenizer(m, &inside);
     if (status == OK) status = join_tokens(m, tokens, n_tokens, special, &text, &inside);
-    if (status == OK) status = hand_out(text.data, text.n_bytes, 1, out, room, n_bytes, "text", &inside);
+    if (status == OK)
+        status = hand_out(text.data, text.n_bytes, 1, out, room, n_bytes, "text", &inside);
     buffer_free(&text);
     return answer(error, status, &inside);
 }
@@ -137,7 +141,8 @@ static Status prompt_tokens(const mixt_model *m, const Rendered *r, TokenList *l
     const Span none[1] = { { 0, 0 } };
     TokenizeOptions all = options;
     if (r->n_trusted == 0) all.trusted = none, all.n_trusted = 1;       /* NULL would trust everything */
-    TRY(tokenize(m->tokenizer, r->text.data ? r->text.data : "", r->text.n_bytes, &all, list, error));
+    TRY(tokenize(m->tokenizer, r->text.data ? r->text.data : "", r->text.n_bytes, &all, list,
+                 error));
     if (!v->add_bos || v->bos < 0 || (list->n && list->ids[0] == v->bos)) return OK;
     int32_t *ids = reallocarray(list->ids, list->n + 1, sizeof *ids);
     if (!ids) return fail_memory(error, "tokens");

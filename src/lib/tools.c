@@ -68,7 +68,10 @@ mixt_status mixt_convert(const char *from, const char *to, const mixt_convert_op
     mixt_convert_options o = mixt_convert_defaults();
     Error inside = { 0 };
     take_options(&o, sizeof o, options);
-    const ConvertOptions in = { .type = o.type, .log = o.log, .log_user = o.log_user, .progress = o.progress,
+    const ConvertOptions in = { .type = o.type,
+                                .log = o.log,
+                                .log_user = o.log_user,
+                                .progress = o.progress,
                                 .progress_user = o.progress_user };
     return answer(error, convert(from, to, &in, &inside), &inside);
 }
@@ -142,7 +145,8 @@ static Status npy_write(const char *path, mixt_npy type, const void *values, con
     Buffer header = { 0 };
     Writer writer = { .fd = -1 };
     npy_header(&header, type, dims, n_dims);
-    Status status = header.failed ? fail_memory(error, path) : writer_open(path, NULL, &writer, error);
+    Status status =
+        header.failed ? fail_memory(error, path) : writer_open(path, NULL, &writer, error);
     if (status == OK) status = writer_add(&writer, header.data, header.n_bytes, error);
     if (status == OK) status = writer_add(&writer, values, (size_t)n_values * 4, error);
     if (status == OK) status = writer_commit(&writer, error);

@@ -51,7 +51,8 @@ static Status load_rows(Binder *b, const Weight *w, Tensor *to)
     const size_t row_bytes = (size_t)format_row_bytes(w->format, w->cols), n = (size_t)w->bytes;
     char *source = malloc(n), *ordered = malloc(n);
     Status status = source && ordered ? OK : fail_memory(b->error, w->tensor->name);
-    if (status == OK) status = file_read(&b->catalog->files[w->tensor->file], w->offset, source, n, b->error);
+    if (status == OK)
+        status = file_read(&b->catalog->files[w->tensor->file], w->offset, source, n, b->error);
     for (int64_t row = 0; status == OK && row < w->rows; row++)
         memcpy(ordered + (size_t)row * row_bytes,
                source + (size_t)weight_source_row(w, b->sizes, row) * row_bytes, row_bytes);
@@ -117,7 +118,8 @@ static Status expert_extents(const Arch *arch, const Catalog *catalog, const Siz
     TRY(arch_weight(arch, catalog, sizes, ROLE_GATE, layer, expert, &gate, error));
     TRY(arch_weight(arch, catalog, sizes, ROLE_UP, layer, expert, &up, error));
     TRY(arch_weight(arch, catalog, sizes, ROLE_DOWN, layer, expert, &down, error));
-    *out = (ExpertExtents){ extent_of(catalog, &gate), extent_of(catalog, &up), extent_of(catalog, &down) };
+    *out = (ExpertExtents){ extent_of(catalog, &gate), extent_of(catalog, &up),
+                            extent_of(catalog, &down) };
     return OK;
 }
 
@@ -132,7 +134,9 @@ static Status bind_experts(Binder *b, int n_slots)
             TRY(expert_extents(b->arch, b->catalog, b->sizes, l, e, &m->extents[l * n_experts + e],
                                b->error));
 
-    const StoreSource source = { .experts = m->extents, .n_layers = n_layers, .n_experts = n_experts };
+    const StoreSource source = { .experts = m->extents,
+                                 .n_layers = n_layers,
+                                 .n_experts = n_experts };
     if (n_slots > 0 && n_slots < n_layers * n_experts)
         return store_disk_open(b->device, &source, n_slots, &m->store, b->error);
     return store_ram_open(b->device, &source, b->progress, &m->store, b->error);
@@ -154,7 +158,8 @@ static Status bind_all(Binder *b, const ModelPlan *plan)
     else TRY(load_matrix(b, ROLE_OUT, 0, &m->out));
     TRY(bind_experts(b, plan->n_slots));
 
-    const int64_t widest = s->n_heads * s->head_size > s->width ? s->n_heads * s->head_size : s->width;
+    const int64_t widest =
+        s->n_heads * s->head_size > s->width ? s->n_heads * s->head_size : s->width;
     const DeviceLimits limits = {
         .n_tokens = plan->max_tokens,
         .n_cols = widest > s->hidden ? widest : s->hidden,
@@ -199,7 +204,8 @@ void model_free(Model *m)
     if (m->store) m->store->ops->close(m->store);
     for (int i = 0; m->layers && i < m->sizes.n_layers; i++) {
         Layer *l = &m->layers[i];
-        Tensor *all[] = { &l->attn_norm.gain, &l->ffn_norm.gain, &l->wq, &l->wk, &l->wv, &l->wo, &l->router };
+        Tensor *all[] = { &l->attn_norm.gain, &l->ffn_norm.gain, &l->wq, &l->wk, &l->wv, &l->wo,
+                          &l->router };
         for (int t = 0; t < ARRAY_LEN(all); t++) d->ops->free(d, all[t]);
     }
     if (!m->tied) d->ops->free(d, &m->out);
@@ -224,7 +230,9 @@ static Status add_role(const Arch *arch, const Catalog *catalog, const Sizes *si
 Status model_bytes(const Arch *arch, const Catalog *catalog, const Sizes *sizes, ModelBytes *out,
                    Error *error)
 {
-    static const Role of_layer[] = { ROLE_ATTN_NORM, ROLE_Q, ROLE_K, ROLE_V, ROLE_O, ROLE_FFN_NORM };
+    static const Role of_layer[] = {
+        ROLE_ATTN_NORM, ROLE_Q, ROLE_K, ROLE_V, ROLE_O, ROLE_FFN_NORM
+    };
     *out = (ModelBytes){ 0 };
     Weight embed, last;
     TRY(arch_weight(arch, catalog, sizes, ROLE_EMBED, 0, 0, &embed, error));

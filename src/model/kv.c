@@ -9,7 +9,8 @@ static int64_t page_rows(const Sizes *s)
     return s->n_layers * 2 * PAGE_TOKENS;
 }
 
-Status kv_pages_new(Device *device, const Sizes *s, Format format, int64_t n_pages, Tensor *out, Error *error)
+Status kv_pages_new(Device *device, const Sizes *s, Format format, int64_t n_pages, Tensor *out,
+                    Error *error)
 {
     const Status status = device->ops->alloc(device, format, n_pages * page_rows(s),
                                              s->n_kv_heads * s->head_size, out);

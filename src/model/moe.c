@@ -48,7 +48,8 @@ static void resident_first(Model *m, int layer, Work *w, int n_groups)
 static void order_groups(Model *m, int layer, const Step *step, Work *w)
 {
     Routes *r = &w->routes;
-    const int n_used = (int)m->sizes.n_used, n_slots = step->n_tokens * n_used, n_groups = r->n_groups;
+    const int n_used = (int)m->sizes.n_used, n_slots = step->n_tokens * n_used,
+              n_groups = r->n_groups;
     int32_t next[EXPERTS_MAX] = { 0 };                      /* per expert: how many, then where    */
 
     resident_first(m, layer, w, n_groups);
@@ -78,5 +79,6 @@ Status moe(Model *m, int layer, const Step *step, Work *w, Error *error)
         TRY(wave(m, begin, end, w, error));
         begin = end;
     }
-    return m->device->ops->combine(m->device, &w->y, &w->parts, w->routes.weights, (int)m->sizes.n_used);
+    return m->device->ops->combine(m->device, &w->y, &w->parts, w->routes.weights,
+                                   (int)m->sizes.n_used);
 }

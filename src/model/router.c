@@ -24,7 +24,8 @@ static void choose(const float *scores, int n_experts, int n_used, int32_t *expe
 }
 
 /* Sum of exp(score - top): over the chosen, or over all when the family does not renormalise. */
-static double sum_of(const float *scores, int n_experts, const int32_t *experts, int n_used, bool renormalise)
+static double sum_of(const float *scores, int n_experts, const int32_t *experts, int n_used,
+                     bool renormalise)
 {
     const double top = scores[experts[0]];
     double sum = 0;
@@ -69,7 +70,8 @@ static Status route_sparse(Model *m, int layer, const Step *step, Work *w, Error
     for (int t = 0; t < step->n_tokens; t++)
         if (!choose_experts(w->host_scores + t * n_experts, n_experts, n_used, &m->router,
                             w->routes.experts + t * n_used, w->routes.weights + t * n_used)) {
-            if (!step->broken[t]) fail(error, FAILED, "layer %d: the router's scores are not numbers", layer);
+            if (!step->broken[t])
+                fail(error, FAILED, "layer %d: the router's scores are not numbers", layer);
             step->broken[t] = true;
         }
     return OK;

@@ -26,7 +26,8 @@ int64_t work_bytes(const Sizes *s, int64_t max_tokens)
     Shape shapes[N_SHAPES];
     int64_t bytes = 0;
     work_shapes(s, max_tokens, &none, shapes);
-    for (int i = 0; i < N_SHAPES; i++) bytes += shapes[i].rows * shapes[i].cols * (int64_t)sizeof(float);
+    for (int i = 0; i < N_SHAPES; i++)
+        bytes += shapes[i].rows * shapes[i].cols * (int64_t)sizeof(float);
     return bytes + max_tokens * (s->n_experts + s->n_used * 4) * 4;
 }
 
@@ -51,9 +52,11 @@ Status work_new(const Model *m, int64_t max_tokens, Work *out, Error *error)
     *out = (Work){ .device = m->device };
     Shape shapes[N_SHAPES];
     work_shapes(&m->sizes, max_tokens, out, shapes);
-    Status status = host_side(&m->sizes, (size_t)max_tokens, out) ? OK : fail_memory(error, "scratch");
+    Status status =
+        host_side(&m->sizes, (size_t)max_tokens, out) ? OK : fail_memory(error, "scratch");
     for (int i = 0; i < N_SHAPES && status == OK; i++) {
-        status = m->device->ops->alloc(m->device, F32, shapes[i].rows, shapes[i].cols, shapes[i].tensor);
+        status =
+            m->device->ops->alloc(m->device, F32, shapes[i].rows, shapes[i].cols, shapes[i].tensor);
         if (status != OK && error) *error = m->device->error;
     }
     out->bytes = work_bytes(&m->sizes, max_tokens);

@@ -59,7 +59,8 @@ static Status add_tensor(OutList *list, const Arch *arch, const Sizes *s, Role r
 
 Status out_list(const Arch *arch, const Sizes *s, bool with_output, OutList *out, Error *error)
 {
-    *out = (OutList){ .tensors = calloc((size_t)(s->n_layers + 1) * N_ROLES, sizeof *out->tensors) };
+    *out =
+        (OutList){ .tensors = calloc((size_t)(s->n_layers + 1) * N_ROLES, sizeof *out->tensors) };
     if (!out->tensors) return fail_memory(error, "the list of tensors");
     Status status = add_tensor(out, arch, s, ROLE_EMBED, 0, error);
     for (int layer = 0; status == OK && layer < s->n_layers; layer++)

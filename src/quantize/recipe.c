@@ -51,7 +51,7 @@ static bool is_there(Where where, int64_t layer, int64_t n_layers)
     const int64_t eighth = n_layers / 8;
     switch (where) {
     case NOWHERE:         return false;
-    case MORE_BITS:       return layer < eighth || layer >= 7 * n_layers / 8 || (layer - eighth) % 3 == 2;
+    case MORE_BITS: return layer < eighth || layer >= 7 * n_layers / 8 || (layer - eighth) % 3 == 2;
     case FIRST_EIGHTH:    return layer < eighth;
     case FIRST_SIXTEENTH: return layer < n_layers / 16;
     case FIRST_FOUR:      return layer < 4;

@@ -20,15 +20,20 @@ const char words_template[] =
     "{% endfor %}";
 
 static const char *const english[] = {
-    "the", "of", "and", "to", "in", "is", "that", "was", "for", "it", "with", "as", "his", "on", "be", "at", "by", "had",
-    "not", "are", "but", "from", "or", "have", "an", "they", "which", "one", "you", "were", "all", "her", "she", "there",
-    "would", "their", "we", "him", "been", "has", "when", "who", "will", "no", "more", "if", "out", "so", "said", "what",
-    "up", "its", "about", "than", "into", "them", "can", "only", "other", "time", "new", "some", "could", "these", "two",
-    "may", "first", "then", "do", "any", "like", "my", "now", "over", "such", "our", "man", "me", "even", "most", "made",
-    "after", "also", "well", "did", "many", "before", "must", "years", "back", "through", "much", "where", "your", "way",
-    "down", "should", "because", "long", "each", "just", "state", "those", "people", "too", "how", "little", "good",
-    "world", "make", "very", "year", "still", "see", "work", "life", "being", "once", "upon", "write", "story", "water",
-    "light", "night", "house", "small", "great", "hand", "old", "king", "fox", "bear", "sun", "moon", "river", "tree"
+    "the",     "of",    "and",   "to",     "in",    "is",    "that",   "was",     "for",   "it",
+    "with",    "as",    "his",   "on",     "be",    "at",    "by",     "had",     "not",   "are",
+    "but",     "from",  "or",    "have",   "an",    "they",  "which",  "one",     "you",   "were",
+    "all",     "her",   "she",   "there",  "would", "their", "we",     "him",     "been",  "has",
+    "when",    "who",   "will",  "no",     "more",  "if",    "out",    "so",      "said",  "what",
+    "up",      "its",   "about", "than",   "into",  "them",  "can",    "only",    "other", "time",
+    "new",     "some",  "could", "these",  "two",   "may",   "first",  "then",    "do",    "any",
+    "like",    "my",    "now",   "over",   "such",  "our",   "man",    "me",      "even",  "most",
+    "made",    "after", "also",  "well",   "did",   "many",  "before", "must",    "years", "back",
+    "through", "much",  "where", "your",   "way",   "down",  "should", "because", "long",  "each",
+    "just",    "state", "those", "people", "too",   "how",   "little", "good",    "world", "make",
+    "very",    "year",  "still", "see",    "work",  "life",  "being",  "once",    "upon",  "write",
+    "story",   "water", "light", "night",  "house", "small", "great",  "hand",    "old",   "king",
+    "fox",     "bear",  "sun",   "moon",   "river", "tree"
 };
 
 static const char *const onsets[] = { "b", "c", "d", "f", "g", "h", "j", "k", "l", "m", "n",
@@ -57,7 +62,8 @@ static void put(Maker *m, const char *text, PieceType type, float score)
         return;
     }
     if (!existed)
-        m->vocab->pieces[m->vocab->n_pieces++] = (Piece){ copy, (uint32_t)n_bytes, score, (uint8_t)type };
+        m->vocab->pieces[m->vocab->n_pieces++] =
+            (Piece){ copy, (uint32_t)n_bytes, score, (uint8_t)type };
 }
 
 /* Earlier pieces merge first. */
@@ -95,7 +101,8 @@ static void syllable(char text[8], int64_t i)
 {
     const char *coda = codas[i % ARRAY_LEN(codas)];
     i /= ARRAY_LEN(codas);
-    snprintf(text, 8, "%s%s%s", onsets[i / ARRAY_LEN(vowels) % ARRAY_LEN(onsets)], vowels[i % ARRAY_LEN(vowels)], coda);
+    snprintf(text, 8, "%s%s%s", onsets[i / ARRAY_LEN(vowels) % ARRAY_LEN(onsets)],
+             vowels[i % ARRAY_LEN(vowels)], coda);
 }
 
 static void add_syllables(Maker *m)
@@ -135,10 +142,17 @@ static void add_words(Maker *m)
 Status words_make(int64_t n_pieces, Arena *arena, Vocab *out, Error *error)
 {
     if (n_pieces < WORDS_MIN || n_pieces > WORDS_MAX)
-        return fail(error, BAD_ARGUMENT, "vocabulary: expected %d to %d tokens, found %lld", WORDS_MIN, WORDS_MAX,
-                    (long long)n_pieces);
-    *out = (Vocab){ .kind = VOCAB_SPM, .bos = 1, .eos = 2, .unknown = 0, .ends = { 2 }, .n_ends = 1, .add_bos = true,
-                    .add_space_prefix = true, .escape_whitespaces = true };
+        return fail(error, BAD_ARGUMENT, "vocabulary: expected %d to %d tokens, found %lld",
+                    WORDS_MIN, WORDS_MAX, (long long)n_pieces);
+    *out = (Vocab){ .kind = VOCAB_SPM,
+                    .bos = 1,
+                    .eos = 2,
+                    .unknown = 0,
+                    .ends = { 2 },
+                    .n_ends = 1,
+                    .add_bos = true,
+                    .add_space_prefix = true,
+                    .escape_whitespaces = true };
     out->pieces = arena_new(arena, (size_t)n_pieces, sizeof *out->pieces);
     if (!out->pieces) return fail_memory(error, "the vocabulary");
 

@@ -93,7 +93,8 @@ static Status disk_pin(Store *s, ExpertId id, Pin *out, Error *error)
     room->pins++;
     room->last_used = ++d->now;
     const Slot view = slot_as(&room->slot, &d->experts[expert]);
-    *out = (Pin){ .weights = { .gate = view.gate, .up = view.up, .down = view.down }, .device = d->device,
+    *out = (Pin){ .weights = { .gate = view.gate, .up = view.up, .down = view.down },
+                  .device = d->device,
                   .slot = (int)(room - d->rooms) };
     return OK;
 }
@@ -159,10 +160,12 @@ static Status disk_make_rooms(DiskStore *d, const StoreSource *source, Error *er
     return OK;
 }
 
-Status store_disk_open(Device *device, const StoreSource *source, int n_slots, Store **out, Error *error)
+Status store_disk_open(Device *device, const StoreSource *source, int n_slots, Store **out,
+                       Error *error)
 {
     *out = NULL;
-    if (n_slots < 1) return fail(error, BAD_ARGUMENT, "expert slots: expected at least 1, found %d", n_slots);
+    if (n_slots < 1)
+        return fail(error, BAD_ARGUMENT, "expert slots: expected at least 1, found %d", n_slots);
     DiskStore *d = calloc(1, sizeof *d);
     if (!d) return fail_memory(error, "the expert store");
     *d = (DiskStore){ .base = { .ops = &disk_ops, .pins_max = n_slots },

@@ -69,7 +69,8 @@ static const StoreOps ram_ops = {
     .close = ram_close,
 };
 
-static Status ram_read_all(RamStore *r, const StoreSource *source, StoreProgress *progress, Error *error)
+static Status ram_read_all(RamStore *r, const StoreSource *source, StoreProgress *progress,
+                           Error *error)
 {
     for (int i = 0; i < source->n_layers * source->n_experts; i++) {
         TRY(slot_new(r->device, &source->experts[i], &r->slots[i], error));
@@ -79,7 +80,8 @@ static Status ram_read_all(RamStore *r, const StoreSource *source, StoreProgress
         r->stats.read_bytes += bytes;
         r->stats.resident_bytes += bytes;
         progress->done_bytes += bytes;
-        if (progress->tell && progress->tell(progress->user, progress->done_bytes, progress->total_bytes))
+        if (progress->tell &&
+            progress->tell(progress->user, progress->done_bytes, progress->total_bytes))
             return fail(error, CANCELLED, "loading was stopped");
     }
     return OK;

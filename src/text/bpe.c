@@ -93,8 +93,8 @@ static Status add_merges(Tokenizer *t, Error *error)
         const Merge *m = &v->merges[i];
         if (m->n_left == 0 || m->n_right == 0 || m->n_left > VOCAB_PIECE_BYTES_MAX
             || m->n_right > VOCAB_PIECE_BYTES_MAX) {
-            return fail(error, BAD_FILE, "%s: merge %d joins %u and %u bytes, each must be 1 to %d", t->name, i,
-                        m->n_left, m->n_right, VOCAB_PIECE_BYTES_MAX);
+            return fail(error, BAD_FILE, "%s: merge %d joins %u and %u bytes, each must be 1 to %d",
+                        t->name, i, m->n_left, m->n_right, VOCAB_PIECE_BYTES_MAX);
         }
         const size_t both = (size_t)m->n_left + m->n_right;
         if (both > room) room = both;
@@ -102,7 +102,8 @@ static Status add_merges(Tokenizer *t, Error *error)
     char *scratch = malloc(room + 1);
     if (!scratch) return fail_memory(error, "the merges of a vocabulary");
     Status status = OK;
-    for (int32_t i = 0; i < v->n_merges && status == OK; i++) status = add_merge(t, i, scratch, error);
+    for (int32_t i = 0; i < v->n_merges && status == OK; i++)
+        status = add_merge(t, i, scratch, error);
     free(scratch);
     return status;
 }
@@ -135,12 +136,13 @@ typedef struct Sentence {
     TokenList       *out;
 } Sentence;
 
-static bool join(const MergeRule *rule, const MergeSymbol *left, const MergeSymbol *right, uint32_t end,
-                 uint32_t *rank, int32_t *merged)
+static bool join(const MergeRule *rule, const MergeSymbol *left, const MergeSymbol *right,
+                 uint32_t end, uint32_t *rank, int32_t *merged)
 {
     (void)end;
     const Tokenizer *t = rule->self;
-    const uint64_t *found = table_get(&t->bpe.merges, (uint64_t)left->id << 32 | (uint32_t)right->id);
+    const uint64_t *found =
+        table_get(&t->bpe.merges, (uint64_t)left->id << 32 | (uint32_t)right->id);
     if (!found) return false;
     *rank = (uint32_t)(*found >> 32);
     *merged = (int32_t)(uint32_t)*found;
@@ -173,7 +175,8 @@ static bool tokenize_word(Sentence *s, const char *word, size_t n_bytes)
     MergeWork *work = &s->work;
     merge_clear(work);
     for (size_t i = 0; i < n_bytes; i++) {
-        if (!merge_add(work, (uint32_t)i, (uint32_t)i + 1, t->bpe.bytes[(uint8_t)word[i]])) return false;
+        if (!merge_add(work, (uint32_t)i, (uint32_t)i + 1, t->bpe.bytes[(uint8_t)word[i]]))
+            return false;
     }
     const MergeRule rule = { .self = t, .join = join };
     if (!merge_run(work, &rule)) return false;
@@ -205,16 +208,19 @@ static void replace_invalid(const char *text, size_t n_bytes, Buffer *out)
 static Status compose(const char *text, size_t n_bytes, char **out, size_t *n_out, Error *error)
 {
     utf8proc_uint8_t *composed = NULL;
-    const utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n_bytes, &composed,
-                                            UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    const utf8proc_ssize_t n =
+        utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n_bytes, &composed,
+                     UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     if (n == UTF8PROC_ERROR_NOMEM) return fail_memory(error, "the tokens of a text");
-    if (n < 0) return fail(error, BAD_ARGUMENT, "a text cannot be normalised: %s", utf8proc_errmsg(n));
+    if (n < 0)
+        return fail(error, BAD_ARGUMENT, "a text cannot be normalised: %s", utf8proc_errmsg(n));
     *out = (char *)composed;
     *n_out = (size_t)n;
     return OK;
 }
 
-Status bpe_tokenize(const Tokenizer *t, const char *text, size_t n_bytes, TokenList *out, Error *error)
+Status bpe_tokenize(const Tokenizer *t, const char *text, size_t n_bytes, TokenList *out,
+                    Error *error)
 {
     Buffer valid = { 0 };
     char *composed = NULL;

@@ -28,18 +28,17 @@
 /* "[INST]" is plain text here: the space before it is SentencePiece's own prefix, so it is written
  * only after "</s>", where the next piece of text begins anew. */
 static const char mistral_v1[] =
-    TEXT SPLIT_SYSTEM ALTERNATE
-    "{{- bos_token }}"
-    "{%- for m in turns %}"
-    "{%- if m.role == 'user' %}"
-    "{{- ' [INST] ' }}{{- system + '\\n\\n' if loop.first and system else '' }}{{- text(m) }}{{- ' [/INST]' }}"
-    "{%- else %}{{- ' ' }}{{- text(m) }}{{- eos_token }}{%- endif %}"
-    "{%- endfor %}";
+    TEXT SPLIT_SYSTEM ALTERNATE "{{- bos_token }}"
+                                "{%- for m in turns %}"
+                                "{%- if m.role == 'user' %}"
+                                "{{- ' [INST] ' }}{{- system + '\\n\\n' if loop.first and system "
+                                "else '' }}{{- text(m) }}{{- ' [/INST]' }}"
+                                "{%- else %}{{- ' ' }}{{- text(m) }}{{- eos_token }}{%- endif %}"
+                                "{%- endfor %}";
 
 /* "[INST]" and its kin are control tokens; tools stand before the last user text, the system text
  * within it. */
-static const char mistral_v3[] =
-    TEXT SPLIT_SYSTEM
+static const char mistral_v3[] = TEXT SPLIT_SYSTEM
     "{%- macro check_id(id) %}"
     "{%- if id is not string or id|length != 9 or not id.isalnum() %}"
     "{{- raise_exception('ids of tool calls are exactly 9 letters or digits') }}"
@@ -57,28 +56,32 @@ static const char mistral_v3[] =
     "{%- if m.role == 'user' %}"
     "{%- if tools and loop.index0 == ns.last %}"
     "{{- '[AVAILABLE_TOOLS] ' }}{{- tools|tojson }}{{- '[/AVAILABLE_TOOLS]' }}{%- endif %}"
-    "{{- '[INST] ' }}{{- system + '\\n\\n' if system and loop.index0 == ns.last else '' }}{{- text(m) }}{{- '[/INST]' }}"
+    "{{- '[INST] ' }}{{- system + '\\n\\n' if system and loop.index0 == ns.last else '' }}{{- "
+    "text(m) }}{{- '[/INST]' }}"
     "{%- elif m.role == 'assistant' and m.tool_calls %}"
     "{{- '[TOOL_CALLS] [' }}"
     "{%- for call in m.tool_calls %}"
     "{{- check_id(call.id) }}{{- ', ' if not loop.first else '' }}"
     "{{- '{\"name\": ' }}{{- call.function.name|tojson }}{{- ', \"arguments\": ' }}"
-    "{{- call.function.arguments if call.function.arguments is string else call.function.arguments|tojson }}"
+    "{{- call.function.arguments if call.function.arguments is string else "
+    "call.function.arguments|tojson }}"
     "{{- ', \"id\": \"' }}{{- call.id }}{{- '\"}' }}"
     "{%- endfor %}"
     "{{- ']' }}{{- eos_token }}"
     "{%- elif m.role == 'assistant' %}{{- ' ' }}{{- text(m) }}{{- eos_token }}"
     "{%- elif m.role == 'tool' or m.role == 'tool_results' %}"
     "{{- check_id(m.tool_call_id) }}"
-    "{{- '[TOOL_RESULTS] {\"content\": ' }}{{- m.content if m.content is not string else m.content|tojson }}"
+    "{{- '[TOOL_RESULTS] {\"content\": ' }}{{- m.content if m.content is not string else "
+    "m.content|tojson }}"
     "{{- ', \"call_id\": \"' }}{{- m.tool_call_id }}{{- '\"}[/TOOL_RESULTS]' }}"
-    "{%- else %}{{- raise_exception('this format knows the roles system, user, assistant and tool') }}"
+    "{%- else %}{{- raise_exception('this format knows the roles system, user, assistant and "
+    "tool') }}"
     "{%- endif %}{%- endfor %}";
 
 /* One line: newlines would be a different prompt from the one the model was trained with. */
-static const char vicuna[] =
-    TEXT SPLIT_SYSTEM ALTERNATE
-    "{{- system or 'A chat between a curious user and an artificial intelligence assistant. The assistant "
+static const char vicuna[] = TEXT SPLIT_SYSTEM ALTERNATE
+    "{{- system or 'A chat between a curious user and an artificial intelligence assistant. The "
+    "assistant "
     "gives helpful, detailed, and polite answers to the user\\'s questions.' }}{{- ' ' }}"
     "{%- for m in turns %}"
     "{%- if m.role == 'user' %}{{- 'USER: ' }}{{- text(m) }}{{- ' ' }}"
@@ -93,23 +96,24 @@ static const char chatml[] =
     "{%- endfor %}"
     "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}";
 
-static const char llama_2[] =
-    TEXT SPLIT_SYSTEM ALTERNATE
+static const char llama_2[] = TEXT SPLIT_SYSTEM ALTERNATE
     "{%- for m in turns %}"
     "{%- if m.role == 'user' %}"
     "{{- bos_token }}{{- '[INST] ' }}"
-    "{%- if loop.first and system %}{{- '<<SYS>>\\n' }}{{- system }}{{- '\\n<</SYS>>\\n\\n' }}{%- endif %}"
+    "{%- if loop.first and system %}{{- '<<SYS>>\\n' }}{{- system }}{{- '\\n<</SYS>>\\n\\n' }}{%- "
+    "endif %}"
     "{{- text(m)|trim }}{{- ' [/INST]' }}"
     "{%- else %}{{- ' ' }}{{- text(m)|trim }}{{- ' ' }}{{- eos_token }}{%- endif %}"
     "{%- endfor %}";
 
 static const char llama_3[] =
-    TEXT
-    "{{- bos_token }}"
-    "{%- for m in messages %}"
-    "{{- '<|start_header_id|>' }}{{- m.role }}{{- '<|end_header_id|>\\n\\n' }}{{- text(m)|trim }}{{- '<|eot_id|>' }}"
-    "{%- endfor %}"
-    "{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}";
+    TEXT "{{- bos_token }}"
+         "{%- for m in messages %}"
+         "{{- '<|start_header_id|>' }}{{- m.role }}{{- '<|end_header_id|>\\n\\n' }}{{- "
+         "text(m)|trim }}{{- '<|eot_id|>' }}"
+         "{%- endfor %}"
+         "{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' "
+         "}}{%- endif %}";
 
 static const char zephyr[] =
     TEXT
@@ -141,8 +145,8 @@ Status template_builtin(const char *name, Template **out, Error *error)
             return template_new(formats[i].source, strlen(formats[i].source), name, out, error);
     for (int i = 0; i < ARRAY_LEN(formats); i++)
         buffer_format(&known, "%s%s", i ? ", " : "", formats[i].name);
-    const Status status = fail(error, UNSUPPORTED, "no prompt format is named '%s'; there are %s", name,
-                               known.data ? known.data : "none");
+    const Status status = fail(error, UNSUPPORTED, "no prompt format is named '%s'; there are %s",
+                               name, known.data ? known.data : "none");
     buffer_free(&known);
     return status;
 }

@@ -11,7 +11,8 @@ static uint32_t unit_label(uint32_t unit)  { return unit & (1u << 31 | 0xff); }
 static uint32_t unit_offset(uint32_t unit) { return unit >> 10 << ((unit & 1u << 9) >> 6); }
 static uint32_t unit_value(uint32_t unit)  { return unit & ~(1u << 31); }
 
-Status charsmap_open(const void *bytes, size_t n_bytes, const char *name, Charsmap *out, Error *error)
+Status charsmap_open(const void *bytes, size_t n_bytes, const char *name, Charsmap *out,
+                     Error *error)
 {
     *out = (Charsmap){ 0 };
     if (n_bytes == 0) return OK;
@@ -19,12 +20,14 @@ Status charsmap_open(const void *bytes, size_t n_bytes, const char *name, Charsm
     const uint32_t array_bytes = cursor_u32(&c);
     const void *array = cursor_take(&c, array_bytes);
     if (c.bad || array_bytes == 0 || array_bytes % 4 != 0) {
-        return fail(error, BAD_FILE, "%s: precompiled_charsmap says its array has %u bytes, of %zu in all",
-                    name, array_bytes, n_bytes);
+        return fail(error, BAD_FILE,
+                    "%s: precompiled_charsmap says its array has %u bytes, of %zu in all", name,
+                    array_bytes, n_bytes);
     }
     const size_t left = cursor_left(&c);
     if (left == 0 || c.at[left - 1] != 0) {
-        return fail(error, BAD_FILE, "%s: the last string of precompiled_charsmap has no end", name);
+        return fail(error, BAD_FILE, "%s: the last string of precompiled_charsmap has no end",
+                    name);
     }
     out->units = malloc(array_bytes);
     if (!out->units) return fail_memory(error, "precompiled_charsmap");

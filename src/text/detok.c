@@ -58,8 +58,9 @@ static Status add_stop(Detok *d, const char *text, Error *error)
 {
     const size_t n = strlen(text);
     if (n == 0 || n > STOP_BYTES_MAX || !utf8_valid(text, n)) {
-        return fail(error, BAD_ARGUMENT, "stop string %d has %zu bytes, expected 1 to %d of valid UTF-8",
-                    d->n_stops + 1, n, STOP_BYTES_MAX);
+        return fail(error, BAD_ARGUMENT,
+                    "stop string %d has %zu bytes, expected 1 to %d of valid UTF-8", d->n_stops + 1,
+                    n, STOP_BYTES_MAX);
     }
     Stop *stop = &d->stops[d->n_stops];
     *stop = (Stop){ .text = arena_text(&d->arena, text, n), .n_bytes = (uint32_t)n,
@@ -72,8 +73,8 @@ static Status add_stop(Detok *d, const char *text, Error *error)
 
 /* ---- life ---- */
 
-Status detok_new(const Tokenizer *tokenizer, const char *const *stops, int n_stops, bool at_start, bool special,
-                 Detok **out, Error *error)
+Status detok_new(const Tokenizer *tokenizer, const char *const *stops, int n_stops, bool at_start,
+                 bool special, Detok **out, Error *error)
 {
     *out = NULL;
     if (n_stops < 0 || n_stops > STOPS_MAX) {
@@ -154,7 +155,8 @@ static Status give_out(Detok *d, bool everything, Buffer *text, Error *error)
     }
     const size_t n = d->held.n_bytes - keep;
     if (n) buffer_append(text, d->held.data, n);
-    if (d->bytes.failed || d->held.failed || text->failed) return fail_memory(error, "the text of an answer");
+    if (d->bytes.failed || d->held.failed || text->failed)
+        return fail_memory(error, "the text of an answer");
     if (keep && n) memmove(d->held.data, d->held.data + n, keep);
     d->held.n_bytes = keep;
     return OK;
@@ -165,8 +167,10 @@ static Status give_out(Detok *d, bool everything, Buffer *text, Error *error)
 static void strip_start(Detok *d, const Piece *piece, const char **bytes, size_t *n_bytes)
 {
     const Vocab *v = tokenizer_vocab(d->tokenizer);
-    const bool strips = v->kind == VOCAB_SPM && (v->add_space_prefix || v->remove_extra_whitespaces);
-    const bool text = piece->type == PIECE_NORMAL || piece->type == PIECE_USER || piece->type == PIECE_UNUSED;
+    const bool strips =
+        v->kind == VOCAB_SPM && (v->add_space_prefix || v->remove_extra_whitespaces);
+    const bool text =
+        piece->type == PIECE_NORMAL || piece->type == PIECE_USER || piece->type == PIECE_UNUSED;
     if (d->at_start && strips && text && *n_bytes && **bytes == ' ') {
         (*bytes)++;
         (*n_bytes)--;
@@ -187,7 +191,8 @@ Status detok_push(Detok *d, int32_t token, Buffer *text, bool *stopped, Error *e
     const char *bytes = token_bytes(d->tokenizer, token, d->special, &n_bytes);
     strip_start(d, &v->pieces[token], &bytes, &n_bytes);
     buffer_append(&d->bytes, bytes, n_bytes);
-    if (!d->bytes.failed) take_bytes(d, d->bytes.n_bytes - utf8_unfinished(d->bytes.data, d->bytes.n_bytes));
+    if (!d->bytes.failed)
+        take_bytes(d, d->bytes.n_bytes - utf8_unfinished(d->bytes.data, d->bytes.n_bytes));
     *stopped = d->stopped;
     return give_out(d, d->stopped, text, error);
 }

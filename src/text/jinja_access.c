@@ -10,7 +10,9 @@
 
 static const char *const changing_list[] = { "append", "clear", "extend", "insert", "pop", "remove",
                                              "reverse", "sort", NULL };
-static const char *const changing_dict[] = { "clear", "pop", "popitem", "setdefault", "update", NULL };
+static const char *const changing_dict[] = {
+    "clear", "pop", "popitem", "setdefault", "update", NULL
+};
 
 static bool in_names(const char *const *names, const Str *name)
 {
@@ -135,7 +137,8 @@ static Status find_item(Vm *vm, Value object, Value key, Value *out, bool *found
 Status get_attribute(Vm *vm, Value object, const Str *name, Value *out)
 {
     bool found;
-    if (object.kind == V_UNDEFINED) return vm_fail_type(vm, "something that has attributes", object);
+    if (object.kind == V_UNDEFINED)
+        return vm_fail_type(vm, "something that has attributes", object);
     TRY(find_attribute(vm, object, name, out, &found));
     if (!found) TRY(find_item(vm, object, value_string(name), out, &found));
     return found ? OK : value_missing(vm, name->bytes, name->n_bytes, out);
@@ -144,7 +147,8 @@ Status get_attribute(Vm *vm, Value object, const Str *name, Value *out)
 Status get_method(Vm *vm, Value object, const Str *name, Value *out)
 {
     bool found;
-    if (object.kind == V_UNDEFINED) return vm_fail_type(vm, "something that has attributes", object);
+    if (object.kind == V_UNDEFINED)
+        return vm_fail_type(vm, "something that has attributes", object);
     TRY(find_attribute(vm, object, name, out, &found));
     return found ? OK : value_missing(vm, name->bytes, name->n_bytes, out);
 }
@@ -218,7 +222,8 @@ static Status slice_list(Vm *vm, Value object, const Value bounds[3], Value *out
     Slice slice;
     const List *list = object.as.list;
     TRY(resolve_slice(vm, bounds, (int64_t)list->n, &slice));
-    if (slice.step == 1) return value_list(vm, object.kind, list->items + slice.start, (size_t)slice.n, out);
+    if (slice.step == 1)
+        return value_list(vm, object.kind, list->items + slice.start, (size_t)slice.n, out);
     Value *items = vm_new(vm, (size_t)slice.n, sizeof *items);
     if (!items) return VM_LOST(vm);
     for (int64_t i = 0; i < slice.n; i++) items[i] = list->items[slice.start + i * slice.step];

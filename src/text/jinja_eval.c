@@ -40,7 +40,8 @@ static Status eval_items(Vm *vm, const Node *node, Scope *scope, Value *out)
 {
     Value *items = vm_new(vm, node->items.n, sizeof *items);
     if (!items) return VM_LOST(vm);
-    for (size_t i = 0; i < node->items.n; i++) TRY(eval(vm, node->items.items[i], scope, &items[i]));
+    for (size_t i = 0; i < node->items.n; i++)
+        TRY(eval(vm, node->items.items[i], scope, &items[i]));
     return value_list(vm, node->kind == N_LIST ? V_LIST : V_TUPLE, items, node->items.n, out);
 }
 
@@ -175,20 +176,23 @@ static Status add_named(Vm *vm, Named **named, size_t *n, const Str *name, Value
 {
     for (size_t i = 0; i < *n; i++)
         if (str_equal((*named)[i].name, name))
-            return vm_fail(vm, FAILED, "argument '%.*s' is given twice", (int)name->n_bytes, name->bytes);
+            return vm_fail(vm, FAILED, "argument '%.*s' is given twice", (int)name->n_bytes,
+                           name->bytes);
     (*named)[(*n)++] = (Named){ .name = name, .value = value };
     return OK;
 }
 
 /* Positional arguments: the subject, those written, those of *star. */
-static Status eval_positional(Vm *vm, const Call *call, Scope *scope, const Value *subject, Args *out)
+static Status eval_positional(Vm *vm, const Call *call, Scope *scope, const Value *subject,
+                              Args *out)
 {
     const Value *more = NULL;
     size_t n_more = 0, n = 0;
     Value star, *items = vm_new(vm, call->args.n + 1, sizeof *items);
     if (!items) return VM_LOST(vm);
     if (subject) items[n++] = *subject;
-    for (size_t i = 0; i < call->args.n; i++) TRY(eval(vm, call->args.items[i], scope, &items[n++]));
+    for (size_t i = 0; i < call->args.n; i++)
+        TRY(eval(vm, call->args.items[i], scope, &items[n++]));
     *out = (Args){ .items = items, .n = n };
     if (!call->star) return OK;
     TRY(eval(vm, call->star, scope, &star));
@@ -220,7 +224,8 @@ Status eval_args(Vm *vm, const Call *call, Scope *scope, const Value *subject, A
         TRY(eval(vm, call->stars, scope, &stars));
         if (stars.kind != V_DICT) return vm_fail_type(vm, "a mapping behind '**'", stars);
         n_stars = stars.as.dict->n;
-        if (n_stars > CALL_ARGS_MAX) return vm_fail(vm, NO_ROOM, "more than %d arguments", CALL_ARGS_MAX);
+        if (n_stars > CALL_ARGS_MAX)
+            return vm_fail(vm, NO_ROOM, "more than %d arguments", CALL_ARGS_MAX);
         Named *all = vm_new(vm, n + n_stars, sizeof *all);
         if (!all) return VM_LOST(vm);
         if (n) memcpy(all, named, n * sizeof *all);

@@ -41,7 +41,8 @@ static Status filter_title(Vm *vm, const Value *a, Value *out)
         bool separates = false;
         while (end < s->n_bytes) {      /* up to the end of this word, or of these separators */
             const size_t step = utf8_decode(s->bytes + end, s->n_bytes - end, &point);
-            const bool is = point_is_space(point) || (point < 0x80 && strchr("-({[<", (int)point) && point);
+            const bool is =
+                point_is_space(point) || (point < 0x80 && strchr("-({[<", (int)point) && point);
             if (end == at) separates = is;
             else if (is != separates) break;
             end += step;
@@ -64,7 +65,8 @@ static Status filter_trim(Vm *vm, const Value *a, Value *out)
     const Str *s, *chars = NULL;
     size_t begin, end;
     TRY(soft_string(vm, a[0], &s));
-    if (a[1].kind != V_ABSENT && a[1].kind != V_NONE) TRY(need_string(vm, a[1], "trim's characters", &chars));
+    if (a[1].kind != V_ABSENT && a[1].kind != V_NONE)
+        TRY(need_string(vm, a[1], "trim's characters", &chars));
     TRY(vm_work(vm, s->n_bytes * (chars ? 1 + chars->n_bytes : 1)));
     str_strip_range(s, chars, true, true, &begin, &end);
     return str_slice(vm, s, begin, end, out);
@@ -205,7 +207,8 @@ static Parsed int_parse(const Str *text, int64_t base, int64_t *out)
 
 static Status float_to_int(Vm *vm, double x, Value *out)
 {
-    if (!(x > -0x1p63 && x < 0x1p63)) return vm_fail(vm, FAILED, "an integer needs more than 64 bits");
+    if (!(x > -0x1p63 && x < 0x1p63))
+        return vm_fail(vm, FAILED, "an integer needs more than 64 bits");
     *out = value_int((int64_t)x);
     return OK;
 }
@@ -275,7 +278,8 @@ static Status round_int(Vm *vm, int64_t i, int64_t places, Value *out)
         if (__builtin_mul_overflow(unit, 10, &unit)) return *out = value_int(0), OK;
     int64_t rest = i % unit, down;
     if (rest < 0) rest += unit;
-    if (__builtin_sub_overflow(i, rest, &down)) return vm_fail(vm, FAILED, "an integer needs more than 64 bits");
+    if (__builtin_sub_overflow(i, rest, &down))
+        return vm_fail(vm, FAILED, "an integer needs more than 64 bits");
     const bool up = rest > unit - rest || (rest == unit - rest && (down / unit) % 2 != 0);
     if (__builtin_add_overflow(down, up ? unit : 0, &down))
         return vm_fail(vm, FAILED, "an integer needs more than 64 bits");
@@ -366,13 +370,15 @@ static Status filter_format(Vm *vm, const Args *args, Value *out)
     Value values;
     if (args->n == 0) return vm_fail(vm, FAILED, "format needs a text");
     TRY(soft_string(vm, args->items[0], &format));
-    if (args->n > 1 && args->n_named) return vm_fail(vm, FAILED, "format takes values or names, not both");
+    if (args->n > 1 && args->n_named)
+        return vm_fail(vm, FAILED, "format takes values or names, not both");
     if (args->n_named == 0) {
         TRY(value_list(vm, V_TUPLE, args->items + 1, args->n - 1, &values));
     } else {
         TRY(value_dict(vm, args->n_named, &values));
         for (size_t i = 0; i < args->n_named; i++)
-            TRY(dict_put(vm, values.as.dict, value_string(args->named[i].name), args->named[i].value));
+            TRY(dict_put(vm, values.as.dict, value_string(args->named[i].name),
+                         args->named[i].value));
     }
     return format_percent(vm, format, values, out);
 }
@@ -385,11 +391,13 @@ static Status filter_truncate(Vm *vm, const Value *a, Value *out)
     if (a[1].kind != V_ABSENT) TRY(need_int(vm, a[1], "truncate's length", &length));
     if (a[2].kind != V_ABSENT) TRY(value_truth(vm, a[2], &kill));
     if (a[3].kind != V_ABSENT) TRY(need_string(vm, a[3], "truncate's end", &end));
-    if (a[4].kind != V_ABSENT && a[4].kind != V_NONE) TRY(need_int(vm, a[4], "truncate's leeway", &leeway));
+    if (a[4].kind != V_ABSENT && a[4].kind != V_NONE)
+        TRY(need_int(vm, a[4], "truncate's leeway", &leeway));
     const int64_t n_end = end ? (int64_t)str_points(end) : 3;
     int64_t n;
     bool has;
-    if (length < n_end || leeway < 0) return vm_fail(vm, FAILED, "truncate's length or leeway is too small");
+    if (length < n_end || leeway < 0)
+        return vm_fail(vm, FAILED, "truncate's length or leeway is too small");
     TRY(value_length(vm, a[0], &n, &has));
     *out = a[0];
     if (has && n - leeway <= length) return OK;         /* whatever it is */

@@ -41,7 +41,8 @@ static Status get_path(Vm *vm, Value item, Value path, const Value *otherwise, V
 }
 
 /* What to compare by: the item's attribute, in lower case unless case matters. */
-static Status key_of(Vm *vm, Value item, Value attribute, const Value *otherwise, bool case_sensitive, Value *out)
+static Status key_of(Vm *vm, Value item, Value attribute, const Value *otherwise,
+                     bool case_sensitive, Value *out)
 {
     TRY(get_path(vm, item, attribute, otherwise, out));
     if (case_sensitive || out->kind != V_STRING) return OK;
@@ -152,12 +153,15 @@ static Status map_one(Vm *vm, const Args *args, Value item, Value *out)
     if (!inner) return VM_LOST(vm);
     inner[0] = item;
     if (args->n > 2) memcpy(inner + 1, args->items + 2, (args->n - 2) * sizeof *inner);
-    const Args rest = { .items = inner, .n = args->n - 1, .named = args->named, .n_named = args->n_named };
+    const Args rest = {
+        .items = inner, .n = args->n - 1, .named = args->named, .n_named = args->n_named
+    };
     return vm_filter(vm, name, &rest, out);
 }
 
 /* The subject's items; none at all for a subject that is false, whatever it is. */
-static Status items_if_true(Vm *vm, const Args *args, const char *what, const Value **items, size_t *n)
+static Status items_if_true(Vm *vm, const Args *args, const char *what, const Value **items,
+                            size_t *n)
 {
     bool truth;
     *items = NULL;
@@ -189,7 +193,9 @@ static Status select_one(Vm *vm, const Args *args, size_t skip, Value item, bool
     inner[0] = item;
     const size_t n_rest = args->n - skip - 1;
     if (n_rest) memcpy(inner + 1, args->items + skip + 1, n_rest * sizeof *inner);
-    const Args rest = { .items = inner, .n = n_rest + 1, .named = args->named, .n_named = args->n_named };
+    const Args rest = {
+        .items = inner, .n = n_rest + 1, .named = args->named, .n_named = args->n_named
+    };
     return vm_test(vm, name, &rest, out);
 }
 
@@ -199,7 +205,8 @@ static Status select_items(Vm *vm, const Args *args, bool by_attribute, bool wan
     size_t n;
     Values kept = { 0 };
     TRY(items_if_true(vm, args, "select", &items, &n));
-    if (by_attribute && args->n < 2 && n) return vm_fail(vm, FAILED, "the name of an attribute is missing");
+    if (by_attribute && args->n < 2 && n)
+        return vm_fail(vm, FAILED, "the name of an attribute is missing");
     for (size_t i = 0; i < n; i++) {
         Value subject = items[i];
         bool passes;
@@ -312,19 +319,22 @@ static Status filter_dictsort(Vm *vm, const Value *a, Value *out)
         const Str *by;
         TRY(need_string(vm, a[2], "dictsort's by", &by));
         by_value = str_is(by, "value");
-        if (!by_value && !str_is(by, "key")) return vm_fail(vm, FAILED, "dictsort sorts by key or value");
+        if (!by_value && !str_is(by, "key"))
+            return vm_fail(vm, FAILED, "dictsort sorts by key or value");
     }
     if (a[0].kind != V_DICT) return vm_fail_type(vm, "a mapping", a[0]);
     const View view = { .dict = a[0].as.dict, .of = VIEW_ITEMS };
     TRY(sortable(vm, (Value){ .kind = V_VIEW, .as.view = &view }, &items, &keys, &n));
     for (size_t i = 0; i < n; i++)
-        TRY(key_of(vm, items[i].as.list->items[by_value], value_none(), NULL, case_sensitive, &keys[i]));
+        TRY(key_of(vm, items[i].as.list->items[by_value], value_none(), NULL, case_sensitive,
+                   &keys[i]));
     TRY(sort_by_keys(vm, items, keys, n, reverse));
     return value_list(vm, V_LIST, items, n, out);
 }
 
 /* Consecutive items of equal keys become (key, items). */
-static Status gather(Vm *vm, const Value *items, const Value *keys, size_t n, size_t *end, Value *group)
+static Status gather(Vm *vm, const Value *items, const Value *keys, size_t n, size_t *end,
+                     Value *group)
 {
     bool same = true;
     size_t i = 1;
@@ -342,7 +352,8 @@ static Status filter_groupby(Vm *vm, const Value *a, Value *out)
     const Value *otherwise = a[2].kind == V_ABSENT ? NULL : &a[2];
     TRY(flag(vm, a[3], &case_sensitive));
     TRY(sortable(vm, a[0], &items, &keys, &n));
-    for (size_t i = 0; i < n; i++) TRY(key_of(vm, items[i], a[1], otherwise, case_sensitive, &keys[i]));
+    for (size_t i = 0; i < n; i++)
+        TRY(key_of(vm, items[i], a[1], otherwise, case_sensitive, &keys[i]));
     TRY(sort_by_keys(vm, items, keys, n, false));
     for (size_t at = 0, end; at < n; at += end) {
         Value group, key, pair;
@@ -371,7 +382,8 @@ static Status filter_unique(Vm *vm, const Value *a, Value *out)
         bool known = false;
         TRY(key_of(vm, items[i], a[2], NULL, case_sensitive, &key));
         if (!value_hashable(key)) return vm_fail_type(vm, "something that can be hashed", key);
-        for (size_t j = 0; !known && j < seen.n; j++) TRY(value_equal(vm, seen.items[j], key, &known));
+        for (size_t j = 0; !known && j < seen.n; j++)
+            TRY(value_equal(vm, seen.items[j], key, &known));
         if (known) continue;
         TRY(values_add(vm, &seen, key));
         TRY(values_add(vm, &kept, items[i]));
@@ -392,7 +404,9 @@ static Status extreme(Vm *vm, const Value *a, bool largest, Value *out)
         Value key;
         TRY(key_of(vm, items[i], a[2], NULL, case_sensitive, &key));
         better = i == 0;
-        if (i) TRY(largest ? value_less(vm, best, key, false, &better) : value_less(vm, key, best, false, &better));
+        if (i)
+            TRY(largest ? value_less(vm, best, key, false, &better)
+                        : value_less(vm, key, best, false, &better));
         if (!better) continue;
         best = key;
         *out = items[i];
@@ -421,11 +435,13 @@ static Status filter_sum(Vm *vm, const Value *a, Value *out)
 /* ---- pieces ---- */
 
 /* items[begin, end) and `fill` up to `n` of them. */
-static Status piece(Vm *vm, const Value *items, size_t begin, size_t end, size_t n, Value fill, Value *out)
+static Status piece(Vm *vm, const Value *items, size_t begin, size_t end, size_t n, Value fill,
+                    Value *out)
 {
     Values part = { 0 };
     for (size_t i = begin; i < end; i++) TRY(values_add(vm, &part, items[i]));
-    while (part.n < n && fill.kind != V_ABSENT && fill.kind != V_NONE) TRY(values_add(vm, &part, fill));
+    while (part.n < n && fill.kind != V_ABSENT && fill.kind != V_NONE)
+        TRY(values_add(vm, &part, fill));
     return value_list(vm, V_LIST, part.items, part.n, out);
 }
 
@@ -455,7 +471,8 @@ static Status filter_slice(Vm *vm, const Value *a, Value *out)
     size_t n, at = 0;
     Values pieces = { 0 };
     TRY(need_int(vm, a[1], "slice's count", &slices));
-    if (slices < 1 || slices > RANGE_MAX) return vm_fail(vm, FAILED, "slice's count is not 1 to %d", RANGE_MAX);
+    if (slices < 1 || slices > RANGE_MAX)
+        return vm_fail(vm, FAILED, "slice's count is not 1 to %d", RANGE_MAX);
     TRY(value_items_or_fail(vm, a[0], &items, &n));
     const size_t each = n / (size_t)slices, larger = n % (size_t)slices;
     for (size_t i = 0; i < (size_t)slices; i++) {

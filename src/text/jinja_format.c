@@ -37,7 +37,8 @@ static Status add_fill(Vm *vm, Text *text, const Spec *spec, int64_t n)
 }
 
 /* The body, padded to the width; `n_sign` bytes in front stay there for '='. */
-static Status add_padded(Vm *vm, Text *text, const Spec *spec, const Str *body, char align, size_t n_sign)
+static Status add_padded(Vm *vm, Text *text, const Spec *spec, const Str *body, char align,
+                         size_t n_sign)
 {
     const int64_t room = spec->width - (int64_t)str_points(body);
     const int64_t left = room <= 0 || align == '<' ? 0 : align == '^' ? room / 2 : room;
@@ -93,7 +94,8 @@ static void write_int(const Spec *spec, int64_t value, char *s, size_t *n, size_
 }
 
 /* printf agrees with Python on e, f and g, but for "inf" and a locale's comma. */
-static Status write_float(Vm *vm, const Spec *spec, double value, char *s, size_t *n, size_t *n_sign)
+static Status write_float(Vm *vm, const Spec *spec, double value, char *s, size_t *n,
+                          size_t *n_sign)
 {
     const int precision = spec->precision < 0 ? 6 : (int)spec->precision;
     const bool percent = spec->type == '%';
@@ -104,7 +106,8 @@ static Status write_float(Vm *vm, const Spec *spec, double value, char *s, size_
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     const int length = snprintf(s, NUMBER_BYTES, pattern, precision, percent ? value * 100 : value);
 #pragma GCC diagnostic pop
-    if (length < 0 || length >= NUMBER_BYTES - 1) return vm_fail(vm, NO_ROOM, "a number is too long to print");
+    if (length < 0 || length >= NUMBER_BYTES - 1)
+        return vm_fail(vm, NO_ROOM, "a number is too long to print");
     *n = (size_t)length;
     for (size_t i = 0; i < *n; i++)
         if (s[i] == ',') s[i] = '.';
@@ -186,7 +189,8 @@ static Status percent_named(Percent *p, Value *out)
     const char *begin = p->format->bytes + p->at + 1;
     const char *end = memchr(begin, ')', p->format->n_bytes - p->at - 1);
     if (!end) return vm_fail(p->vm, FAILED, "a name in a format is never closed");
-    if (p->args.kind != V_DICT) return vm_fail_type(p->vm, "a mapping for a format with names", p->args);
+    if (p->args.kind != V_DICT)
+        return vm_fail_type(p->vm, "a mapping for a format with names", p->args);
     Value *found = dict_find_text(p->args.as.dict, begin, (size_t)(end - begin));
     if (!found) return vm_fail(p->vm, FAILED, "the format names what the mapping lacks");
     p->at += (size_t)(end - begin) + 2;
@@ -236,7 +240,8 @@ static Status percent_int(Percent *p, Text *text, Spec *spec, Value v)
     if (!value_is_number(v) || (v.kind == V_FLOAT && strchr("xXo", spec->type)))
         return vm_fail_type(p->vm, "a number for the format", v);
     if (v.kind == V_FLOAT) {
-        if (!(fabs(v.as.real) < 0x1p63)) return vm_fail(p->vm, FAILED, "an integer needs more than 64 bits");
+        if (!(fabs(v.as.real) < 0x1p63))
+            return vm_fail(p->vm, FAILED, "an integer needs more than 64 bits");
         v = value_int((int64_t)v.as.real);
     }
     if (spec->precision >= 0) return unsupported(p->vm, "format of an integer");
@@ -273,7 +278,8 @@ static Status percent_field(Percent *p, Text *text)
     if (!spec.type || !strchr("srdiuxXofFeEgG", spec.type)) return unsupported(p->vm, "format");
     if (!named) TRY(percent_next(p, &v));
     if (strchr("sr", spec.type)) return percent_text(p, text, &spec, v);
-    return strchr("diuxXo", spec.type) ? percent_int(p, text, &spec, v) : percent_float(p, text, &spec, v);
+    return strchr("diuxXo", spec.type) ? percent_int(p, text, &spec, v)
+                                       : percent_float(p, text, &spec, v);
 }
 
 Status format_percent(Vm *vm, const Str *format, Value args, Value *out)
@@ -287,8 +293,9 @@ Status format_percent(Vm *vm, const Str *format, Value args, Value *out)
         p.at = end + 1;
         if (percent) TRY(percent_field(&p, &text));
     }
-    const bool all = args.kind == V_TUPLE ? p.n_used == args.as.list->n : p.n_used > 0 || args.kind == V_DICT ||
-                     args.kind == V_LIST || args.kind == V_UNDEFINED;
+    const bool all = args.kind == V_TUPLE ? p.n_used == args.as.list->n
+                                          : p.n_used > 0 || args.kind == V_DICT ||
+                                                args.kind == V_LIST || args.kind == V_UNDEFINED;
     if (!all) return vm_fail(vm, FAILED, "more values than the format has places for");
     return text_value(vm, &text, out);
 }
@@ -317,7 +324,8 @@ static Status braces_argument(Braces *b, const Str *name, Value *out)
             if (str_equal(b->args->named[i].name, name)) return *out = b->args->named[i].value, OK;
         return vm_fail(b->vm, FAILED, "the format names an argument that is not given");
     }
-    if (index + 1 >= (int64_t)b->args->n) return vm_fail(b->vm, FAILED, "not enough values for the format");
+    if (index + 1 >= (int64_t)b->args->n)
+        return vm_fail(b->vm, FAILED, "not enough values for the format");
     *out = b->args->items[index + 1];
     return OK;
 }
@@ -334,14 +342,19 @@ static Status braces_path(Braces *b, const Str *path, Value *out)
     while (at < path->n_bytes) {
         const bool item = path->bytes[at] == '[';
         const size_t begin = ++at;
-        while (at < path->n_bytes && (item ? path->bytes[at] != ']' : path->bytes[at] != '.' && path->bytes[at] != '[')) at++;
-        if (at == begin || (item && at == path->n_bytes)) return vm_fail(b->vm, FAILED, "a format has an empty name");
+        while (at < path->n_bytes &&
+               (item ? path->bytes[at] != ']' : path->bytes[at] != '.' && path->bytes[at] != '['))
+            at++;
+        if (at == begin || (item && at == path->n_bytes))
+            return vm_fail(b->vm, FAILED, "a format has an empty name");
         Value key;
         TRY(str_slice(b->vm, path, begin, at, &key));
         size_t digits = 0;
         int64_t index;
-        if (item && read_number(key.as.string, &digits, &index) && digits == key.as.string->n_bytes) key = value_int(index);
-        TRY(item ? get_item(b->vm, *out, key, out) : get_attribute(b->vm, *out, key.as.string, out));
+        if (item && read_number(key.as.string, &digits, &index) && digits == key.as.string->n_bytes)
+            key = value_int(index);
+        TRY(item ? get_item(b->vm, *out, key, out)
+                 : get_attribute(b->vm, *out, key.as.string, out));
         if (item) at++;
     }
     return OK;
@@ -375,7 +388,8 @@ static Status braces_spec(Braces *b, const Str *s, Spec *spec)
     read_number(s, &at, &spec->width);
     spec->comma = take(s, &at, ',');
     if (take(s, &at, '.')) {
-        if (!read_number(s, &at, &spec->precision)) return vm_fail(b->vm, FAILED, "a format lacks its precision");
+        if (!read_number(s, &at, &spec->precision))
+            return vm_fail(b->vm, FAILED, "a format lacks its precision");
     }
     if (at < s->n_bytes) spec->type = s->bytes[at++];
     if (at < s->n_bytes) return unsupported(b->vm, "format");
@@ -394,7 +408,8 @@ static Status braces_number(Braces *b, Text *text, Spec *spec, Value v)
     }
     if (integer_type) return vm_fail(b->vm, FAILED, "a float where the format wants an integer");
     if (float_type) return add_number(b->vm, text, spec, v, true, align);
-    if (spec->precision >= 0 || spec->sign || spec->comma) return unsupported(b->vm, "format of a float");
+    if (spec->precision >= 0 || spec->sign || spec->comma)
+        return unsupported(b->vm, "format of a float");
     char s[32];
     const Str body = { .bytes = s, .n_bytes = float_repr(v.as.real, s) };
     return add_padded(b->vm, text, spec, &body, align, s[0] == '-');
@@ -405,10 +420,12 @@ static Status braces_value(Braces *b, Text *text, const Str *spec_text, Value v)
     Spec spec;
     if (spec_text->n_bytes == 0) return text_add_value(b->vm, text, v);
     TRY(braces_spec(b, spec_text, &spec));
-    if (v.kind == V_INT || v.kind == V_FLOAT || (v.kind == V_BOOL && spec.type)) return braces_number(b, text, &spec, v);
+    if (v.kind == V_INT || v.kind == V_FLOAT || (v.kind == V_BOOL && spec.type))
+        return braces_number(b, text, &spec, v);
     if (v.kind == V_BOOL) TRY(value_to_string(b->vm, v, &v));
     if (v.kind != V_STRING) return vm_fail_type(b->vm, "a text or number for the format", v);
-    if ((spec.type && spec.type != 's') || spec.sign || spec.comma || spec.align == '=' || spec.alternate)
+    if ((spec.type && spec.type != 's') || spec.sign || spec.comma || spec.align == '=' ||
+        spec.alternate)
         return vm_fail(b->vm, FAILED, "the format is not one for text");
     return add_string(b->vm, text, &spec, v.as.string, spec.align ? spec.align : '<');
 }
@@ -421,14 +438,17 @@ static Status braces_field(Braces *b, Text *text, const Str *field)
     const Str spec = { .bytes = field->bytes + n_head + (colon != NULL),
                        .n_bytes = field->n_bytes - n_head - (colon != NULL) };
     const char *bang = memchr(field->bytes, '!', n_head);
-    const Str path = { .bytes = field->bytes, .n_bytes = bang ? (size_t)(bang - field->bytes) : n_head };
-    if (memchr(field->bytes, '{', field->n_bytes)) return unsupported(b->vm, "format within a format");
+    const Str path = { .bytes = field->bytes,
+                       .n_bytes = bang ? (size_t)(bang - field->bytes) : n_head };
+    if (memchr(field->bytes, '{', field->n_bytes))
+        return unsupported(b->vm, "format within a format");
     Value v;
     TRY(braces_path(b, &path, &v));
     if (bang) {
         Text printed = { 0 };
         const bool whole = field->bytes + n_head - bang == 2;
-        if (!whole || (bang[1] != 'r' && bang[1] != 's')) return unsupported(b->vm, "conversion in a format");
+        if (!whole || (bang[1] != 'r' && bang[1] != 's'))
+            return unsupported(b->vm, "conversion in a format");
         TRY(bang[1] == 'r' ? value_repr(b->vm, &printed, v) : text_add_value(b->vm, &printed, v));
         TRY(text_value(b->vm, &printed, &v));
     }
@@ -451,8 +471,10 @@ Status format_braces(Vm *vm, const Args *args, Value *out)
             continue;
         }
         const char *end = memchr(s->bytes + brace, '}', s->n_bytes - brace);
-        if (s->bytes[brace] == '}' || !end) return vm_fail(vm, FAILED, "a single brace in a format");
-        const Str field = { .bytes = s->bytes + brace + 1, .n_bytes = (size_t)(end - s->bytes) - brace - 1,
+        if (s->bytes[brace] == '}' || !end)
+            return vm_fail(vm, FAILED, "a single brace in a format");
+        const Str field = { .bytes = s->bytes + brace + 1,
+                            .n_bytes = (size_t)(end - s->bytes) - brace - 1,
                             .trusted = false };
         TRY(braces_field(&b, &text, &field));
         at = (size_t)(end - s->bytes) + 1;

@@ -16,7 +16,8 @@ static Status global_range(Vm *vm, const Args *args, Value *out)
     for (size_t i = 0; i < args->n; i++) {
         int64_t *to = args->n == 1 ? &numbers[1] : &numbers[i];
         TRY(need_int(vm, args->items[i], "range", to));
-        if (*to > bound || *to < -bound) return vm_fail(vm, NO_ROOM, "a number is too large for range");
+        if (*to > bound || *to < -bound)
+            return vm_fail(vm, NO_ROOM, "a number is too large for range");
     }
     if (numbers[2] == 0) return vm_fail(vm, FAILED, "the step of range is zero");
     Range *range = vm_new(vm, 1, sizeof *range);
@@ -38,7 +39,8 @@ static Status dict_put_pairs(Vm *vm, Dict *dict, Value pairs)
         const Value *pair;
         size_t two;
         TRY(value_items_or_fail(vm, items[i], &pair, &two));
-        if (two != 2) return vm_fail(vm, FAILED, "dict takes pairs, found %zu values together", two);
+        if (two != 2)
+            return vm_fail(vm, FAILED, "dict takes pairs, found %zu values together", two);
         TRY(dict_put(vm, dict, pair[0], pair[1]));
     }
     return OK;
@@ -51,7 +53,8 @@ static Status global_dict(Vm *vm, const Args *args, Value *out)
     if (args->n > 1) return vm_fail(vm, FAILED, "dict takes one mapping, and names");
     if (args->n == 1 && args->items[0].kind == V_DICT) {
         const Dict *from = args->items[0].as.dict;
-        for (size_t i = 0; i < from->n; i++) TRY(dict_add(vm, dict, from->items[i].key, from->items[i].value));
+        for (size_t i = 0; i < from->n; i++)
+            TRY(dict_add(vm, dict, from->items[i].key, from->items[i].value));
         TRY(vm_work(vm, from->n * STEP_BYTES));
     } else if (args->n == 1) {
         TRY(dict_put_pairs(vm, dict, args->items[0]));
@@ -106,7 +109,8 @@ static Status global_strftime(Vm *vm, const Value *a, Value *out)
     struct tm local;
     const time_t now = (time_t)vm->now;
     TRY(need_string(vm, a[0], "strftime_now", &format));
-    if (format->n_bytes >= sizeof pattern - 1) return vm_fail(vm, NO_ROOM, "a format of time is too long");
+    if (format->n_bytes >= sizeof pattern - 1)
+        return vm_fail(vm, NO_ROOM, "a format of time is too long");
     /* A character in front, so that an empty answer differs from one that does not fit. */
     pattern[0] = '.';
     memcpy(pattern + 1, format->bytes, format->n_bytes);

@@ -31,7 +31,8 @@ static Status new_line(Dump *d, int level)
 {
     if (!d->lines) return OK;
     TRY(words(d, "\n"));
-    for (int i = 0; i < level; i++) TRY(text_add_str(d->vm, &d->text, d->indent, 0, d->indent->n_bytes));
+    for (int i = 0; i < level; i++)
+        TRY(text_add_str(d->vm, &d->text, d->indent, 0, d->indent->n_bytes));
     return OK;
 }
 
@@ -108,7 +109,8 @@ static Status dump_list(Dump *d, const List *list, int level)
 static Status dump_key(Dump *d, Value key)
 {
     if (key.kind == V_STRING) return dump_string(d, key.as.string);
-    if (key.kind != V_NONE && !value_is_number(key)) return vm_fail_type(d->vm, "a name in JSON", key);
+    if (key.kind != V_NONE && !value_is_number(key))
+        return vm_fail_type(d->vm, "a name in JSON", key);
     TRY(words(d, "\""));
     TRY(dump_plain(d, key));
     return words(d, "\"");
@@ -119,7 +121,8 @@ static Status dump_order(Dump *d, const Dict *dict, const Entry **out)
 {
     *out = dict->items;
     if (!d->sort) return OK;
-    Value *keys = vm_new(d->vm, dict->n, sizeof *keys), *values = vm_new(d->vm, dict->n, sizeof *values);
+    Value *keys = vm_new(d->vm, dict->n, sizeof *keys),
+          *values = vm_new(d->vm, dict->n, sizeof *values);
     Entry *sorted = vm_new(d->vm, dict->n, sizeof *sorted);
     if (!keys || !values || !sorted) return VM_LOST(d->vm);
     for (size_t i = 0; i < dict->n; i++) {
@@ -181,7 +184,8 @@ static Status dump_indent(Dump *d, Value indent)
 
 static Status dump_separators(Dump *d, Value separators)
 {
-    static const Str comma = { .bytes = ", ", .n_bytes = 2 }, short_comma = { .bytes = ",", .n_bytes = 1 };
+    static const Str comma = { .bytes = ", ", .n_bytes = 2 },
+                     short_comma = { .bytes = ",", .n_bytes = 1 };
     static const Str colon = { .bytes = ": ", .n_bytes = 2 };
     d->comma = d->lines ? &short_comma : &comma;
     d->colon = &colon;
@@ -242,7 +246,8 @@ static Status load_value(Vm *vm, const json_t *json, Value *out)
     case JSON_FALSE:   return *out = value_bool(false), OK;
     case JSON_INTEGER: return *out = value_int((int64_t)json_integer_value(json)), OK;
     case JSON_REAL:    return *out = value_float(json_real_value(json)), OK;
-    case JSON_STRING:  return value_text(vm, json_string_value(json), json_string_length(json), false, out);
+    case JSON_STRING:
+        return value_text(vm, json_string_value(json), json_string_length(json), false, out);
     case JSON_ARRAY:
     case JSON_OBJECT:  break;
     }
@@ -270,7 +275,8 @@ static char *mend_surrogates(Vm *vm, const char *text, size_t n_bytes)
     for (size_t i = 0; i < n_bytes; i++) {
         if (copy[i] != '\\') continue;
         const bool high = is_unit(copy + i, n_bytes - i, "89ab");
-        const bool pair = high && is_unit(copy + i + 6, n_bytes - i < 6 ? 0 : n_bytes - i - 6, "cdef");
+        const bool pair =
+            high && is_unit(copy + i + 6, n_bytes - i < 6 ? 0 : n_bytes - i - 6, "cdef");
         const bool alone = (high && !pair) || is_unit(copy + i, n_bytes - i, "cdef");
         if (alone) memcpy(copy + i + 2, "fffd", 4);
         i += pair ? 11 : 1;             /* past the character that is escaped */
@@ -285,7 +291,8 @@ Status json_load(Vm *vm, const char *what, const char *text, size_t n_bytes, Val
     if (!mended) return VM_LOST(vm);
     json_t *json = json_loadb(mended, n_bytes, JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
     /* Where jansson has no words, it had no memory. */
-    if (!json && (!where.text[0] || json_error_code(&where) == json_error_out_of_memory)) return fail_memory(vm->error, what);
+    if (!json && (!where.text[0] || json_error_code(&where) == json_error_out_of_memory))
+        return fail_memory(vm->error, what);
     if (!json)
         return fail(vm->error, BAD_ARGUMENT, "%s: line %d: %s", what, where.line, where.text);
     const Status status = load_value(vm, json, out);

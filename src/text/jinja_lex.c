@@ -215,8 +215,8 @@ static Status escape(Lexer *x, const char *s, size_t left, size_t *used, char **
         TRY(escape_hex(x, s + 1, left - 1, n, to));
         *used = 1 + n;
     } else if (c == 'N') {
-        return fail(x->error, UNSUPPORTED, "%s: line %d: characters by name (\\N) are not supported",
-                    x->name, x->line);
+        return fail(x->error, UNSUPPORTED,
+                    "%s: line %d: characters by name (\\N) are not supported", x->name, x->line);
     } else {
         *(*to)++ = '\\';            /* Python keeps both characters of an unknown escape */
         *used = 0;

@@ -100,7 +100,9 @@ Status loop_attribute(Vm *vm, Loop *loop, const Str *name, Value *out)
         else *out = loop->has_after ? loop->after : value_undefined();
     } else if (str_is(name, "length") || str_is(name, "revindex") || str_is(name, "revindex0")) {
         TRY(measure(vm, loop));
-        const int64_t from = str_is(name, "length") ? 0 : str_is(name, "revindex") ? index0 : index0 + 1;
+        const int64_t from = str_is(name, "length")     ? 0
+                             : str_is(name, "revindex") ? index0
+                                                        : index0 + 1;
         *out = value_int(loop->length - from);
     }
     return OK;
@@ -121,7 +123,8 @@ static Status loop_changed(Vm *vm, const Args *args, Value *out)
     TRY(need_no_names(vm, args, "loop.changed"));
     const size_t n = args->n - 1;
     bool same = loop->changed != NULL && loop->n_changed == n;
-    for (size_t i = 0; same && i < n; i++) TRY(value_equal(vm, loop->changed[i], args->items[1 + i], &same));
+    for (size_t i = 0; same && i < n; i++)
+        TRY(value_equal(vm, loop->changed[i], args->items[1 + i], &same));
     if (!same) {
         loop->changed = args->items + 1;
         loop->n_changed = n;
@@ -170,8 +173,8 @@ static Status run_rounds(Vm *vm, Loop *loop, Text *out)
     return OK;
 }
 
-static Status run_loop(Vm *vm, const Node *node, Value iterable, Scope *scope, int64_t depth0, Text *out,
-                       Flow *flow)
+static Status run_loop(Vm *vm, const Node *node, Value iterable, Scope *scope, int64_t depth0,
+                       Text *out, Flow *flow)
 {
     Loop *loop = vm_new(vm, 1, sizeof *loop);
     if (!loop) return VM_LOST(vm);
@@ -199,7 +202,8 @@ Status loop_recurse(Vm *vm, Loop *loop, const Args *args, Value *out)
     Text text = { 0 };
     Flow flow = FLOW_NEXT;
     TRY(need_no_names(vm, args, "loop"));
-    if (!loop->node->flag) return vm_fail(vm, FAILED, "only a loop marked 'recursive' can be called");
+    if (!loop->node->flag)
+        return vm_fail(vm, FAILED, "only a loop marked 'recursive' can be called");
     if (args->n != 1) return vm_fail(vm, FAILED, "a recursive loop takes one argument");
     TRY(run_loop(vm, loop->node, args->items[0], loop->scope, loop->depth0 + 1, &text, &flow));
     return text_value(vm, &text, out);

@@ -117,14 +117,16 @@ static Status str_removeprefix(Vm *vm, const Value *a, Value *out)
 {
     const Str *s = self(a), *part;
     TRY(need_string(vm, a[1], "removeprefix", &part));
-    return str_slice(vm, s, has_at(s, 0, s->n_bytes, part, false) ? part->n_bytes : 0, s->n_bytes, out);
+    return str_slice(vm, s, has_at(s, 0, s->n_bytes, part, false) ? part->n_bytes : 0, s->n_bytes,
+                     out);
 }
 
 static Status str_removesuffix(Vm *vm, const Value *a, Value *out)
 {
     const Str *s = self(a), *part;
     TRY(need_string(vm, a[1], "removesuffix", &part));
-    return str_slice(vm, s, 0, s->n_bytes - (has_at(s, 0, s->n_bytes, part, true) ? part->n_bytes : 0), out);
+    return str_slice(vm, s, 0,
+                     s->n_bytes - (has_at(s, 0, s->n_bytes, part, true) ? part->n_bytes : 0), out);
 }
 
 /* ---- searching ---- */
@@ -141,7 +143,8 @@ static Status search(Vm *vm, const Value *a, bool from_right, int64_t *out)
     TRY(window(vm, a, &begin, &end, &inside));
     if (!inside) return OK;
     const Str part = { .bytes = s->bytes + begin, .n_bytes = end - begin };
-    const size_t at = from_right ? str_rfind(&part, part.n_bytes, needle) : str_find(&part, 0, needle);
+    const size_t at =
+        from_right ? str_rfind(&part, part.n_bytes, needle) : str_find(&part, 0, needle);
     if (at == SIZE_MAX) return OK;
     const Str before = { .bytes = s->bytes, .n_bytes = begin + at };
     *out = (int64_t)str_points(&before);
@@ -176,7 +179,9 @@ static Status str_count(Vm *vm, const Value *a, Value *out)
         *out = value_int(inside ? (int64_t)str_points(&part) + 1 : 0);
         return OK;
     }
-    for (size_t at = 0; inside && (at = str_find(&part, at, needle)) != SIZE_MAX; at += needle->n_bytes) n++;
+    for (size_t at = 0; inside && (at = str_find(&part, at, needle)) != SIZE_MAX;
+         at += needle->n_bytes)
+        n++;
     *out = value_int(n);
     return OK;
 }
@@ -233,9 +238,13 @@ static bool next_word(const Str *s, size_t at, size_t *begin, size_t *end)
 {
     uint32_t point;
     size_t step;
-    while ((step = utf8_decode(s->bytes + at, s->n_bytes - at, &point)) > 0 && point_is_space(point)) at += step;
+    while ((step = utf8_decode(s->bytes + at, s->n_bytes - at, &point)) > 0 &&
+           point_is_space(point))
+        at += step;
     *begin = at;
-    while ((step = utf8_decode(s->bytes + at, s->n_bytes - at, &point)) > 0 && !point_is_space(point)) at += step;
+    while ((step = utf8_decode(s->bytes + at, s->n_bytes - at, &point)) > 0 &&
+           !point_is_space(point))
+        at += step;
     *end = at;
     return *end > *begin;
 }
@@ -286,7 +295,8 @@ static Status rsplit_words(Vm *vm, const Str *s, int64_t most, Values *parts)
             size_t last = begin - 1;
             uint32_t point;
             while (last > 0 && ((uint8_t)s->bytes[last] & 0xc0) == 0x80) last--;
-            if (utf8_decode(s->bytes + last, begin - last, &point) == 0 || point_is_space(point)) break;
+            if (utf8_decode(s->bytes + last, begin - last, &point) == 0 || point_is_space(point))
+                break;
             begin = last;
         }
         TRY(add_part(vm, parts, s, begin, end));
@@ -316,9 +326,12 @@ static Status split(Vm *vm, const Value *a, bool from_right, Value *out)
     Values parts = { 0 };
     TRY(optional_string(vm, a[1], "the separator", &separator));
     TRY(optional_int(vm, a[2], "the number of splits", -1, &most));
-    if (separator && separator->n_bytes == 0) return vm_fail(vm, FAILED, "split: the separator is empty");
+    if (separator && separator->n_bytes == 0)
+        return vm_fail(vm, FAILED, "split: the separator is empty");
     TRY(vm_work(vm, s->n_bytes * (from_right && separator ? 1 + separator->n_bytes : 1)));
-    if (separator) TRY(from_right ? rsplit_by(vm, s, separator, most, &parts) : split_by(vm, s, separator, most, &parts));
+    if (separator)
+        TRY(from_right ? rsplit_by(vm, s, separator, most, &parts)
+                       : split_by(vm, s, separator, most, &parts));
     else TRY(from_right ? rsplit_words(vm, s, most, &parts) : split_words(vm, s, most, &parts));
     return value_list(vm, V_LIST, parts.items, parts.n, out);
 }
@@ -402,16 +415,21 @@ static Status pad(Vm *vm, const Value *a, int64_t left_share, Value *out)
     Text text = { 0 };
     TRY(need_int(vm, a[1], "the width", &width));
     TRY(optional_string(vm, a[2], "the character to fill with", &fill));
-    if (fill && str_points(fill) != 1) return vm_fail(vm, FAILED, "one character fills, not several");
+    if (fill && str_points(fill) != 1)
+        return vm_fail(vm, FAILED, "one character fills, not several");
     TRY(vm_work(vm, s->n_bytes));
     const int64_t room = width - (int64_t)str_points(s);
     if (room <= 0) return *out = a[0], OK;
-    if (room > TEXT_BYTES_MAX) return vm_fail(vm, NO_ROOM, "a text is longer than %d bytes", TEXT_BYTES_MAX);
+    if (room > TEXT_BYTES_MAX)
+        return vm_fail(vm, NO_ROOM, "a text is longer than %d bytes", TEXT_BYTES_MAX);
     /* Python's center puts the odd one to the left when the width is odd. */
-    const int64_t left = left_share == 2 ? room : left_share == 1 ? room / 2 + (room & width & 1) : 0;
+    const int64_t left = left_share == 2   ? room
+                         : left_share == 1 ? room / 2 + (room & width & 1)
+                                           : 0;
     for (int64_t i = 0; i < room; i++) {
         if (i == left) TRY(text_add_str(vm, &text, s, 0, s->n_bytes));
-        TRY(fill ? text_add_str(vm, &text, fill, 0, fill->n_bytes) : text_add(vm, &text, " ", 1, false));
+        TRY(fill ? text_add_str(vm, &text, fill, 0, fill->n_bytes)
+                 : text_add(vm, &text, " ", 1, false));
     }
     if (left == room) TRY(text_add_str(vm, &text, s, 0, s->n_bytes));
     return text_value(vm, &text, out);
@@ -429,7 +447,8 @@ static Status str_zfill(Vm *vm, const Value *a, Value *out)
     TRY(need_int(vm, a[1], "the width", &width));
     const size_t sign = s->n_bytes > 0 && (s->bytes[0] == '-' || s->bytes[0] == '+');
     const int64_t room = width - (int64_t)str_points(s);
-    if (room > TEXT_BYTES_MAX) return vm_fail(vm, NO_ROOM, "a text is longer than %d bytes", TEXT_BYTES_MAX);
+    if (room > TEXT_BYTES_MAX)
+        return vm_fail(vm, NO_ROOM, "a text is longer than %d bytes", TEXT_BYTES_MAX);
     TRY(text_add_str(vm, &text, s, 0, sign));
     for (int64_t i = 0; i < room; i++) TRY(text_add(vm, &text, "0", 1, false));
     TRY(text_add_str(vm, &text, s, sign, s->n_bytes));

@@ -107,7 +107,8 @@ static Status float_power(Vm *vm, double a, double b, Value *out)
     if (a < 0 && isfinite(a) && isfinite(b) && floor(b) < b)
         return vm_fail(vm, FAILED, "the power is a complex number");
     const double result = pow(a, b);
-    if (isinf(result) && isfinite(a) && isfinite(b)) return vm_fail(vm, FAILED, "the power is too large");
+    if (isinf(result) && isfinite(a) && isfinite(b))
+        return vm_fail(vm, FAILED, "the power is too large");
     *out = value_float(result);
     return OK;
 }
@@ -164,7 +165,10 @@ static Status repeat_string(Vm *vm, const Str *s, int64_t times, Value *out)
     const size_t whole = s->n_bytes * (size_t)times;
     if (whole) TRY(text_add_str(vm, &text, s, 0, s->n_bytes));
     while (text.n_bytes < whole) {      /* twice as much each round, so that few steps are counted */
-        const Str so_far = { .bytes = text.bytes, .n_bytes = text.n_bytes, .marks = text.marks, .trusted = text.trusted };
+        const Str so_far = { .bytes = text.bytes,
+                             .n_bytes = text.n_bytes,
+                             .marks = text.marks,
+                             .trusted = text.trusted };
         const size_t left = whole - text.n_bytes;
         TRY(text_add_str(vm, &text, &so_far, 0, left < so_far.n_bytes ? left : so_far.n_bytes));
     }
@@ -196,14 +200,17 @@ static Status other_binary(Vm *vm, TokenKind op, Value a, Value b, Value *out)
     int64_t times;
     if (op == T_ADD && a.kind == V_STRING && b.kind == V_STRING) return join_strings(vm, a, b, out);
     if (op == T_ADD && is_list(a) && a.kind == b.kind) return join_lists(vm, a, b, out);
-    if (op == T_MUL && a.kind == V_STRING && value_as_int(b, &times)) return repeat_string(vm, a.as.string, times, out);
-    if (op == T_MUL && b.kind == V_STRING && value_as_int(a, &times)) return repeat_string(vm, b.as.string, times, out);
+    if (op == T_MUL && a.kind == V_STRING && value_as_int(b, &times))
+        return repeat_string(vm, a.as.string, times, out);
+    if (op == T_MUL && b.kind == V_STRING && value_as_int(a, &times))
+        return repeat_string(vm, b.as.string, times, out);
     if (op == T_MUL && is_list(a) && value_as_int(b, &times)) return repeat_list(vm, a, times, out);
     if (op == T_MUL && is_list(b) && value_as_int(a, &times)) return repeat_list(vm, b, times, out);
     if (op == T_MOD && a.kind == V_STRING) return format_percent(vm, a.as.string, b, out);
     if (a.kind == V_UNDEFINED || b.kind == V_UNDEFINED)
         return vm_fail_type(vm, "an operand", a.kind == V_UNDEFINED ? a : b);
-    return vm_fail(vm, FAILED, "%s %s %s makes no sense", value_type_name(a), sign_of(op), value_type_name(b));
+    return vm_fail(vm, FAILED, "%s %s %s makes no sense", value_type_name(a), sign_of(op),
+                   value_type_name(b));
 }
 
 Status binary(Vm *vm, TokenKind op, Value a, Value b, Value *out)

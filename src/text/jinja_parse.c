@@ -27,7 +27,8 @@ static Status unexpected(Parser *p, const char *wanted)
 {
     const Token *t = p->at;
     if (t->kind == T_END)
-        return parser_fail(p, t->line, BAD_FILE, "expected %s, found the end of the template", wanted);
+        return parser_fail(p, t->line, BAD_FILE, "expected %s, found the end of the template",
+                           wanted);
     if (t->kind == T_BLOCK_END || t->kind == T_VARIABLE_END)
         return parser_fail(p, t->line, BAD_FILE, "expected %s, found the end of the tag", wanted);
     return parser_fail(p, t->line, BAD_FILE, "expected %s, found '%.*s'", wanted,
@@ -43,7 +44,8 @@ Status parser_expect(Parser *p, TokenKind kind, const char *what)
 
 static bool token_is(const Token *t, const char *name)
 {
-    return t->kind == T_NAME && t->n_bytes == strlen(name) && memcmp(t->bytes, name, t->n_bytes) == 0;
+    return t->kind == T_NAME && t->n_bytes == strlen(name) &&
+           memcmp(t->bytes, name, t->n_bytes) == 0;
 }
 
 bool parser_at_name(const Parser *p, const char *name)
@@ -188,7 +190,8 @@ static Status integer_value(Parser *p, const Token *t, int64_t *out)
     for (; s < end; s++) {
         if (*s == '_') continue;
         const int digit = *s <= '9' ? *s - '0' : (*s | 0x20) - 'a' + 10;
-        if (__builtin_mul_overflow(value, base, &value) || __builtin_add_overflow(value, digit, &value))
+        if (__builtin_mul_overflow(value, base, &value) ||
+            __builtin_add_overflow(value, digit, &value))
             return parser_fail(p, t->line, UNSUPPORTED, "an integer has more than 64 bits");
     }
     *out = value;
@@ -207,7 +210,8 @@ static Status parse_number(Parser *p, Node **out)
     }
     double value;
     if (!float_parse(t->bytes, t->n_bytes, &value))
-        return parser_fail(p, t->line, BAD_FILE, "'%.*s' is not a number", (int)t->n_bytes, t->bytes);
+        return parser_fail(p, t->line, BAD_FILE, "'%.*s' is not a number", (int)t->n_bytes,
+                           t->bytes);
     (*out)->value = value_float(value);
     return OK;
 }
@@ -361,7 +365,8 @@ static Status parse_argument(Parser *p, Call *call)
         node->text = token_text(name);
         return parser_add(p, &call->named, node);
     }
-    if (starred || call->named.n) return parser_fail(p, line, BAD_FILE, "arguments in the wrong order");
+    if (starred || call->named.n)
+        return parser_fail(p, line, BAD_FILE, "arguments in the wrong order");
     TRY(parse_expression(p, true, &node));
     return parser_add(p, &call->args, node);
 }
@@ -570,7 +575,8 @@ static Status parse_sum(Parser *p, Node **out)
 static bool take_comparison(Parser *p, Node *operand)
 {
     const TokenKind kind = p->at->kind;
-    if (kind == T_EQ || kind == T_NE || kind == T_GT || kind == T_GE || kind == T_LT || kind == T_LE) {
+    if (kind == T_EQ || kind == T_NE || kind == T_GT || kind == T_GE || kind == T_LT ||
+        kind == T_LE) {
         operand->op = kind;
         p->at++;
         return true;
@@ -670,7 +676,8 @@ static bool tuple_ends(const Parser *p, const char *end_name)
            (end_name && token_is(p->at, end_name));
 }
 
-Status parse_tuple(Parser *p, bool with_if, bool simple, bool in_parens, const char *end_name, Node **out)
+Status parse_tuple(Parser *p, bool with_if, bool simple, bool in_parens, const char *end_name,
+                   Node **out)
 {
     Node *tuple, *item = NULL;
     bool comma = false;

@@ -38,7 +38,8 @@ static size_t place_point(char *to, const char *digits, int n, int exponent)
         *at++ = digits[0];
         if (n > 1) *at++ = '.';
         for (int i = 1; i < n; i++) *at++ = digits[i];
-        return (size_t)(at - to) + (size_t)sprintf(at, "e%c%02d", exponent < 0 ? '-' : '+', abs(exponent));
+        return (size_t)(at - to) +
+               (size_t)sprintf(at, "e%c%02d", exponent < 0 ? '-' : '+', abs(exponent));
     }
     if (exponent < 0) {
         *at++ = '0';
@@ -122,11 +123,13 @@ bool float_parse(const char *bytes, size_t n_bytes, double *out)
 
 /* ---- strings with quotes ---- */
 
-static Status escape_point(Vm *vm, Text *text, const Str *s, size_t at, size_t step, uint32_t point, char quote)
+static Status escape_point(Vm *vm, Text *text, const Str *s, size_t at, size_t step, uint32_t point,
+                           char quote)
 {
     char escaped[12];
     int n = 0;
-    if (point == (uint32_t)quote || point == '\\') n = snprintf(escaped, sizeof escaped, "\\%c", (int)point);
+    if (point == (uint32_t)quote || point == '\\')
+        n = snprintf(escaped, sizeof escaped, "\\%c", (int)point);
     else if (point == '\n') n = snprintf(escaped, sizeof escaped, "\\n");
     else if (point == '\r') n = snprintf(escaped, sizeof escaped, "\\r");
     else if (point == '\t') n = snprintf(escaped, sizeof escaped, "\\t");
@@ -162,7 +165,8 @@ static Status words(Vm *vm, Text *text, const char *s)
     return text_add(vm, text, s, strlen(s), false);
 }
 
-static Status repr_items(Vm *vm, Text *text, const Value *items, size_t n, const char *open, const char *close)
+static Status repr_items(Vm *vm, Text *text, const Value *items, size_t n, const char *open,
+                         const char *close)
 {
     TRY(words(vm, text, open));
     for (size_t i = 0; i < n; i++) {
@@ -198,8 +202,9 @@ static Status repr_range(Vm *vm, Text *text, const Range *r)
 {
     char s[96];
     const int n = r->step == 1
-        ? snprintf(s, sizeof s, "range(%" PRId64 ", %" PRId64 ")", r->start, r->stop)
-        : snprintf(s, sizeof s, "range(%" PRId64 ", %" PRId64 ", %" PRId64 ")", r->start, r->stop, r->step);
+                      ? snprintf(s, sizeof s, "range(%" PRId64 ", %" PRId64 ")", r->start, r->stop)
+                      : snprintf(s, sizeof s, "range(%" PRId64 ", %" PRId64 ", %" PRId64 ")",
+                                 r->start, r->stop, r->step);
     return text_add(vm, text, s, (size_t)n, false);
 }
 
@@ -235,7 +240,9 @@ static Status repr_nested(Vm *vm, Text *text, Value v)
 {
     switch (v.kind) {
     case V_LIST:  return repr_items(vm, text, v.as.list->items, v.as.list->n, "[", "]");
-    case V_TUPLE: return repr_items(vm, text, v.as.list->items, v.as.list->n, "(", v.as.list->n == 1 ? ",)" : ")");
+    case V_TUPLE:
+        return repr_items(vm, text, v.as.list->items, v.as.list->n, "(",
+                          v.as.list->n == 1 ? ",)" : ")");
     case V_DICT:  return repr_dict(vm, text, v.as.dict);
     case V_VIEW:  return repr_view(vm, text, v.as.view);
     default:

@@ -21,7 +21,8 @@ static Status assign_attribute(Vm *vm, const Node *target, Value value, Scope *s
 {
     Value object;
     TRY(eval(vm, target->a, scope, &object));
-    if (object.kind != V_NAMESPACE) return vm_fail_type(vm, "a namespace to set an attribute of", object);
+    if (object.kind != V_NAMESPACE)
+        return vm_fail_type(vm, "a namespace to set an attribute of", object);
     return dict_put(vm, object.as.dict, value_string(&target->text), value);
 }
 
@@ -76,7 +77,8 @@ static Status run_filter_block(Vm *vm, const Node *node, Scope *scope, Text *out
     TRY(body_text(vm, &node->items, scope, flow, &value));
     if (*flow != FLOW_NEXT) return OK;
     TRY(filter_text(vm, node->a, value, scope, &value));
-    if (value.kind != V_STRING) return vm_fail_type(vm, "a text from the filters of a block", value);
+    if (value.kind != V_STRING)
+        return vm_fail_type(vm, "a text from the filters of a block", value);
     return text_add_value(vm, out, value);
 }
 
@@ -147,13 +149,18 @@ static Status bind_extras(Vm *vm, const Node *node, const Args *args, Scope *sco
         if (has_param(node, named->name)) continue;
         const bool is_caller = str_equal(named->name, &caller_name) && (wants & WANTS_CALLER);
         if (is_caller) TRY(scope_set(vm, scope, named->name, named->value));
-        else if (wants & WANTS_KWARGS) TRY(dict_put(vm, kwargs.as.dict, value_string(named->name), named->value));
-        else return vm_fail(vm, FAILED, "a macro has no parameter '%.*s'",
-                            (int)(named->name->n_bytes < 80 ? named->name->n_bytes : 80), named->name->bytes);
+        else if (wants & WANTS_KWARGS)
+            TRY(dict_put(vm, kwargs.as.dict, value_string(named->name), named->value));
+        else
+            return vm_fail(vm, FAILED, "a macro has no parameter '%.*s'",
+                           (int)(named->name->n_bytes < 80 ? named->name->n_bytes : 80),
+                           named->name->bytes);
     }
     if (wants & WANTS_KWARGS) TRY(scope_set(vm, scope, &kwargs_name, kwargs));
-    if (!(wants & WANTS_CALLER) || find_named(args, &caller_name) || has_param(node, &caller_name)) return OK;
-    return scope_set(vm, scope, &caller_name, (Value){ .kind = V_UNDEFINED, .as.string = &caller_name });
+    if (!(wants & WANTS_CALLER) || find_named(args, &caller_name) || has_param(node, &caller_name))
+        return OK;
+    return scope_set(vm, scope, &caller_name,
+                     (Value){ .kind = V_UNDEFINED, .as.string = &caller_name });
 }
 
 Status macro_call(Vm *vm, const Macro *macro, const Args *args, Value *out)

@@ -165,7 +165,8 @@ static Status parse_signature(Parser *p, Node *node)
             TRY(parse_expression(p, true, &param->a));
             defaults = true;
         } else if (defaults) {
-            return parser_fail(p, param->line, BAD_FILE, "a parameter without default follows one with");
+            return parser_fail(p, param->line, BAD_FILE,
+                               "a parameter without default follows one with");
         }
         TRY(parser_add(p, &node->more, param));
     }
@@ -272,7 +273,8 @@ static Status parse_generation(Parser *p, int line, Node **out)
 
 static Status parse_jump(Parser *p, int line, Node **out, NodeKind kind)
 {
-    if (p->loops == 0) return parser_fail(p, line, BAD_FILE, "'break' or 'continue' outside of a loop");
+    if (p->loops == 0)
+        return parser_fail(p, line, BAD_FILE, "'break' or 'continue' outside of a loop");
     return parser_node(p, kind, line, out);
 }
 
@@ -303,7 +305,8 @@ static Status parse_statement(Parser *p, Node **out)
         if (str_is(&name, tags[i].name)) return tags[i].parse(p, tag->line, out);
     for (int i = 0; i < ARRAY_LEN(foreign_tags); i++)
         if (str_is(&name, foreign_tags[i]))
-            return parser_fail(p, tag->line, UNSUPPORTED, "the tag '%s' is not supported", foreign_tags[i]);
+            return parser_fail(p, tag->line, UNSUPPORTED, "the tag '%s' is not supported",
+                               foreign_tags[i]);
     return parser_fail(p, tag->line, BAD_FILE, "unexpected tag '%.*s'",
                        (int)(name.n_bytes < 40 ? name.n_bytes : 40), name.bytes);
 }
@@ -347,7 +350,8 @@ static Status parse_body(Parser *p, const char *const *ends, Nodes *out)
         TRY(parser_add(p, out, node));
     }
     if (!ends) return OK;
-    return parser_fail(p, p->at->line, BAD_FILE, "the template ends where '%s' is expected", ends[0]);
+    return parser_fail(p, p->at->line, BAD_FILE, "the template ends where '%s' is expected",
+                       ends[0]);
 }
 
 Status jinja_parse(Arena *arena, const Tokens *tokens, const char *name, Node **out, Error *error)

@@ -179,7 +179,8 @@ static bool strippable(const Str *chars, const char *s, size_t n_bytes)
     return utf8_decode(s, n_bytes, &point) > 0 && point_is_space(point);
 }
 
-void str_strip_range(const Str *s, const Str *chars, bool left, bool right, size_t *begin, size_t *end)
+void str_strip_range(const Str *s, const Str *chars, bool left, bool right, size_t *begin,
+                     size_t *end)
 {
     size_t b = 0, e = s->n_bytes;
     while (left && b < e) {

@@ -197,13 +197,15 @@ static Status test_upper(Vm *vm, const Value *a, Value *out) { return has_case(v
 static Status test_filter(Vm *vm, const Value *a, Value *out)
 {
     (void)vm;
-    return answer(is_kind(a, V_STRING) && filter_find(a[0].as.string->bytes, a[0].as.string->n_bytes), out);
+    return answer(
+        is_kind(a, V_STRING) && filter_find(a[0].as.string->bytes, a[0].as.string->n_bytes), out);
 }
 
 static Status test_test(Vm *vm, const Value *a, Value *out)
 {
     (void)vm;
-    return answer(is_kind(a, V_STRING) && test_find(a[0].as.string->bytes, a[0].as.string->n_bytes), out);
+    return answer(is_kind(a, V_STRING) && test_find(a[0].as.string->bytes, a[0].as.string->n_bytes),
+                  out);
 }
 
 const Native jinja_tests[] = {

@@ -35,7 +35,8 @@ bool point_is_digit(uint32_t point)
 bool point_is_word(uint32_t point)
 {
     if (point == '_') return true;
-    if (point < 0x80) return (point | 0x20) >= 'a' ? (point | 0x20) <= 'z' : point >= '0' && point <= '9';
+    if (point < 0x80)
+        return (point | 0x20) >= 'a' ? (point | 0x20) <= 'z' : point >= '0' && point <= '9';
     const utf8proc_category_t c = category(point);
     return c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_NO;
 }
@@ -179,7 +180,8 @@ static const uint16_t *several_find(uint32_t point, bool title)
     int low = 0, high = ARRAY_LEN(several);
     while (low < high) {
         const int middle = (low + high) / 2;
-        if (several[middle].point == point) return title ? several[middle].title : several[middle].upper;
+        if (several[middle].point == point)
+            return title ? several[middle].title : several[middle].upper;
         if (several[middle].point < point) low = middle + 1;
         else high = middle;
     }
@@ -195,7 +197,8 @@ static bool is_cased(uint32_t point)
 static bool is_case_ignorable(uint32_t point)
 {
     if (point < 0x80) return strchr("'.:^`", (int)point) != NULL && point;
-    if (point == 0xb7 || point == 0x2019 || point == 0x2018 || point == 0x2024 || point == 0x2027) return true;
+    if (point == 0xb7 || point == 0x2019 || point == 0x2018 || point == 0x2024 || point == 0x2027)
+        return true;
     switch (category(point)) {
     case UTF8PROC_CATEGORY_MN: case UTF8PROC_CATEGORY_ME: case UTF8PROC_CATEGORY_CF:
     case UTF8PROC_CATEGORY_LM: case UTF8PROC_CATEGORY_SK: return true;
@@ -248,7 +251,8 @@ static Status add_upper(Vm *vm, Text *text, uint32_t point, bool title, const St
     const uint16_t *more = several_find(point, title);
     if (more) return add_several(vm, text, more, s, at);
     const utf8proc_int32_t p = (utf8proc_int32_t)point;
-    return add_point(vm, text, (uint32_t)(title ? utf8proc_totitle(p) : utf8proc_toupper(p)), s, at);
+    return add_point(vm, text, (uint32_t)(title ? utf8proc_totitle(p) : utf8proc_toupper(p)), s,
+                     at);
 }
 
 Status str_to_case(Vm *vm, const Str *s, CaseTo to, Value *out)
@@ -260,7 +264,8 @@ Status str_to_case(Vm *vm, const Str *s, CaseTo to, Value *out)
         const size_t step = utf8_decode(s->bytes + at, s->n_bytes - at, &point);
         if (step == 0) break;           /* cannot be: strings are valid */
         const bool lower = to == CASE_LOWER || (to == CASE_CAPITAL && at > 0) ||
-                           (to == CASE_TITLE && in_word) || (to == CASE_SWAP && point_is_upper(point));
+                           (to == CASE_TITLE && in_word) ||
+                           (to == CASE_SWAP && point_is_upper(point));
         const bool keep = to == CASE_SWAP && !point_is_upper(point) && !point_is_lower(point);
         if (keep) TRY(text_add_str(vm, &text, s, at, at + step));
         else if (lower) TRY(add_lower(vm, &text, point, s, at));

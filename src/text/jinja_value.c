@@ -348,7 +348,8 @@ static Status dicts_equal(Vm *vm, const Dict *a, const Dict *b, bool *out)
 static Status ranges_equal(const Range *a, const Range *b, bool *out)
 {
     const int64_t n = range_length(a);
-    *out = n == range_length(b) && (n == 0 || (a->start == b->start && (n == 1 || a->step == b->step)));
+    *out = n == range_length(b) &&
+           (n == 0 || (a->start == b->start && (n == 1 || a->step == b->step)));
     return OK;
 }
 
@@ -409,24 +410,28 @@ Status value_less(Vm *vm, Value a, Value b, bool or_equal, bool *out)
         const Str *s = a.as.string, *t = b.as.string;
         const size_t n = s->n_bytes < t->n_bytes ? s->n_bytes : t->n_bytes;
         const int order = memcmp(s->bytes, t->bytes, n);
-        *out = order < 0 || (order == 0 && (or_equal ? s->n_bytes <= t->n_bytes : s->n_bytes < t->n_bytes));
+        *out = order < 0 ||
+               (order == 0 && (or_equal ? s->n_bytes <= t->n_bytes : s->n_bytes < t->n_bytes));
         return vm_work(vm, n);
     }
     if (a.kind == b.kind && (a.kind == V_LIST || a.kind == V_TUPLE))
         return lists_less(vm, a.as.list, b.as.list, or_equal, out);
     if (a.kind == V_UNDEFINED) return vm_fail_type(vm, "something to compare", a);
-    return vm_fail(vm, FAILED, "%s and %s cannot be ordered", value_type_name(a), value_type_name(b));
+    return vm_fail(vm, FAILED, "%s and %s cannot be ordered", value_type_name(a),
+                   value_type_name(b));
 }
 
 Status value_contains(Vm *vm, Value container, Value item, bool *out)
 {
     *out = false;
     if (container.kind == V_STRING) {
-        if (item.kind != V_STRING) return vm_fail_type(vm, "a string to look for in a string", item);
+        if (item.kind != V_STRING)
+            return vm_fail_type(vm, "a string to look for in a string", item);
         *out = str_find(container.as.string, 0, item.as.string) != SIZE_MAX;
         return vm_work(vm, container.as.string->n_bytes);
     }
-    if (container.kind == V_DICT || (container.kind == V_VIEW && container.as.view->of == VIEW_KEYS)) {
+    if (container.kind == V_DICT ||
+        (container.kind == V_VIEW && container.as.view->of == VIEW_KEYS)) {
         const Dict *dict = container.kind == V_DICT ? container.as.dict : container.as.view->dict;
         Value *found;
         if (!value_hashable(item)) return vm_fail_type(vm, "a key that can be hashed", item);

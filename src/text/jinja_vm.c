@@ -36,7 +36,8 @@ static void *lost(Vm *vm)
 void *vm_new(Vm *vm, size_t n, size_t each)
 {
     size_t bytes;
-    if (__builtin_mul_overflow(n, each, &bytes) || bytes > RENDER_BYTES_MAX) bytes = RENDER_BYTES_MAX;
+    if (__builtin_mul_overflow(n, each, &bytes) || bytes > RENDER_BYTES_MAX)
+        bytes = RENDER_BYTES_MAX;
     bytes = (bytes + SMALL_ALIGN - 1) / SMALL_ALIGN * SMALL_ALIGN;
     if (bytes > RENDER_BYTES_MAX - vm->used_bytes) {
         vm_fail(vm, NO_MEMORY, "rendering needs more than %zu MiB", RENDER_BYTES_MAX >> 20);
@@ -176,7 +177,8 @@ static Status check_required(Vm *vm, const Native *native, const Args *args, con
         if (!params.optional && sorted[n].kind == V_ABSENT)
             return vm_fail(vm, FAILED, "%s: argument '%.*s' is missing", native->name,
                            (int)params.n_bytes, params.name);
-    if (args->n > n) return vm_fail(vm, FAILED, "%s: too many arguments (%zu)", native->name, args->n);
+    if (args->n > n)
+        return vm_fail(vm, FAILED, "%s: too many arguments (%zu)", native->name, args->n);
     return OK;
 }
 
@@ -238,7 +240,9 @@ static Status method_call(Vm *vm, const Method *method, const Args *args, Value 
     if (!items) return VM_LOST(vm);
     items[0] = method->self;
     if (args->n) memcpy(items + 1, args->items, args->n * sizeof *items);
-    const Args all = { .items = items, .n = args->n + 1, .named = args->named, .n_named = args->n_named };
+    const Args all = {
+        .items = items, .n = args->n + 1, .named = args->named, .n_named = args->n_named
+    };
     return native_call(vm, method->native, &all, out);
 }
 

@@ -134,11 +134,13 @@ static bool has_class_arithmetic(const char *pattern, size_t n_bytes)
 static Status add_pattern(Pretokenizer *pre, const char *pattern, size_t n_bytes, Error *error)
 {
     if (pre->n_patterns == PATTERNS_MAX || n_bytes > PATTERN_BYTES_MAX) {
-        return fail(error, UNSUPPORTED, "%s: pre-tokeniser with more than %d patterns, or one of more than %d bytes",
+        return fail(error, UNSUPPORTED,
+                    "%s: pre-tokeniser with more than %d patterns, or one of more than %d bytes",
                     pre->name, PATTERNS_MAX, PATTERN_BYTES_MAX);
     }
     if (!utf8_valid(pattern, n_bytes) || has_class_arithmetic(pattern, n_bytes)) {
-        return fail(error, UNSUPPORTED, "%s: pre-tokeniser pattern is not UTF-8 or uses && in a class", pre->name);
+        return fail(error, UNSUPPORTED,
+                    "%s: pre-tokeniser pattern is not UTF-8 or uses && in a class", pre->name);
     }
     Buffer text = { 0 };
     translate(pattern, n_bytes, &text);
@@ -148,13 +150,15 @@ static Status add_pattern(Pretokenizer *pre, const char *pattern, size_t n_bytes
     }
     int code;
     PCRE2_SIZE where;
-    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)(text.data ? text.data : ""), text.n_bytes,
-                                         PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code, &where, NULL);
+    pcre2_code *compiled =
+        pcre2_compile((PCRE2_SPTR)(text.data ? text.data : ""), text.n_bytes,
+                      PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code, &where, NULL);
     buffer_free(&text);
     if (!compiled) {
         char why[128];
         pcre2_get_error_message(code, (PCRE2_UCHAR *)why, sizeof why);
-        return fail(error, UNSUPPORTED, "%s: pre-tokeniser pattern '%.200s': %s", pre->name, pattern, why);
+        return fail(error, UNSUPPORTED, "%s: pre-tokeniser pattern '%.200s': %s", pre->name,
+                    pattern, why);
     }
     (void)pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE);  /* without it the interpreter runs */
     pre->patterns[pre->n_patterns++] = compiled;
@@ -219,19 +223,22 @@ typedef struct Cutting {
 } Cutting;
 
 /* The next match at or after `from`.  *found is false when there is none. */
-static Status next_match(const Cutting *c, int pattern, const char *text, size_t n_bytes, size_t from,
-                         bool *found, size_t *begin, size_t *end, Error *error)
+static Status next_match(const Cutting *c, int pattern, const char *text, size_t n_bytes,
+                         size_t from, bool *found, size_t *begin, size_t *end, Error *error)
 {
     const pcre2_code *code = c->pre->patterns[pattern];
-    int rc = pcre2_match(code, (PCRE2_SPTR)text, n_bytes, from, PCRE2_NO_UTF_CHECK, c->match, c->limits);
+    int rc =
+        pcre2_match(code, (PCRE2_SPTR)text, n_bytes, from, PCRE2_NO_UTF_CHECK, c->match, c->limits);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT) {     /* the interpreter keeps its stack on the heap */
-        rc = pcre2_match(code, (PCRE2_SPTR)text, n_bytes, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, c->match,
-                         c->limits);
+        rc = pcre2_match(code, (PCRE2_SPTR)text, n_bytes, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
+                         c->match, c->limits);
     }
     *found = rc >= 0;
-    if (rc == PCRE2_ERROR_NOMEMORY || rc == PCRE2_ERROR_HEAPLIMIT) return fail_memory(error, "pre-tokenising");
+    if (rc == PCRE2_ERROR_NOMEMORY || rc == PCRE2_ERROR_HEAPLIMIT)
+        return fail_memory(error, "pre-tokenising");
     if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
-        return fail(error, FAILED, "%s: pre-tokeniser pattern %d gave up on a text of %zu bytes (PCRE2 error %d)",
+        return fail(error, FAILED,
+                    "%s: pre-tokeniser pattern %d gave up on a text of %zu bytes (PCRE2 error %d)",
                     c->pre->name, pattern + 1, n_bytes, rc);
     }
     if (*found) {
@@ -263,8 +270,8 @@ static Status cut(const Cutting *c, int pattern, const char *text, size_t n_byte
     return cut(c, pattern + 1, text + done, n_bytes - done, error);
 }
 
-Status pretokenize(const Pretokenizer *pre, const char *text, size_t n_bytes, WordSink sink, void *arg,
-                   Error *error)
+Status pretokenize(const Pretokenizer *pre, const char *text, size_t n_bytes, WordSink sink,
+                   void *arg, Error *error)
 {
     Cutting c = { .pre = pre, .sink = sink, .arg = arg };
     c.match = pcre2_match_data_create(1, NULL);

@@ -85,7 +85,8 @@ Status spm_build(Tokenizer *t, Error *error)
     bool all_bytes = true;
     for (int i = 0; i < 256; i++) all_bytes &= t->byte_pieces[i] >= 0;
     if (!all_bytes && t->unknown < 0) {
-        return fail(error, BAD_FILE, "%s: vocabulary with neither an unknown piece nor all 256 byte pieces",
+        return fail(error, BAD_FILE,
+                    "%s: vocabulary with neither an unknown piece nor all 256 byte pieces",
                     t->name);
     }
     if (!v->charsmap) return OK;
@@ -101,7 +102,8 @@ void spm_destroy(Tokenizer *t)
 
 /* How many bytes go as one, and what stands for them: a user-defined piece as it is, a rule of the
  * charsmap, a character, or U+FFFD for one byte that is not UTF-8. */
-static size_t next_unit(const Tokenizer *t, const char *text, size_t n_bytes, const char **as, size_t *as_bytes)
+static size_t next_unit(const Tokenizer *t, const char *text, size_t n_bytes, const char **as,
+                        size_t *as_bytes)
 {
     size_t n;
     *as = text;
@@ -156,7 +158,8 @@ static void add_escaped(const Tokenizer *t, const char *text, size_t n_bytes, Bu
     buffer_append(out, text + done, n_bytes - done);
 }
 
-static void normalise(const Tokenizer *t, const char *text, size_t n_bytes, bool prompted, Buffer *out)
+static void normalise(const Tokenizer *t, const char *text, size_t n_bytes, bool prompted,
+                      Buffer *out)
 {
     const bool tidy = t->vocab->remove_extra_whitespaces;
     const char *as;
@@ -205,8 +208,8 @@ typedef struct Stretch {
     TokenList       *out;
 } Stretch;
 
-static bool join(const MergeRule *rule, const MergeSymbol *left, const MergeSymbol *right, uint32_t end,
-                 uint32_t *rank, int32_t *merged)
+static bool join(const MergeRule *rule, const MergeSymbol *left, const MergeSymbol *right,
+                 uint32_t end, uint32_t *rank, int32_t *merged)
 {
     const Tokenizer *t = rule->self;
     const Stretch *s = rule->scratch;
@@ -245,7 +248,8 @@ static bool emit_unknown(Stretch *s, uint32_t begin, uint32_t end)
 static bool emit_piece(Stretch *s, Segment piece)
 {
     if (piece.id < 0) {
-        piece.id = (int32_t)map_get(&s->t->pieces, s->text + piece.begin, piece.end - piece.begin, -1);
+        piece.id =
+            (int32_t)map_get(&s->t->pieces, s->text + piece.begin, piece.end - piece.begin, -1);
     }
     if (piece.id < 0) return emit_unknown(s, piece.begin, piece.end);
     s->after_unknown = false;
@@ -274,7 +278,8 @@ static bool emit(Stretch *s, uint32_t begin, uint32_t end, int32_t id)
     while (n) {
         Segment whole = s->stack[--n];
         if (whole.id < 0) {
-            whole.id = (int32_t)map_get(&s->t->pieces, s->text + whole.begin, whole.end - whole.begin, -1);
+            whole.id =
+                (int32_t)map_get(&s->t->pieces, s->text + whole.begin, whole.end - whole.begin, -1);
         }
         const uint32_t left = whole.id >= 0 ? s->splits[whole.id] : 0;
         if (!left) {
@@ -333,8 +338,8 @@ static bool tokenize_normal(Stretch *s, size_t n_bytes)
     return finish_word(s);
 }
 
-Status spm_tokenize(const Tokenizer *t, const char *text, size_t n_bytes, bool prompted, TokenList *out,
-                    Error *error)
+Status spm_tokenize(const Tokenizer *t, const char *text, size_t n_bytes, bool prompted,
+                    TokenList *out, Error *error)
 {
     Buffer normal = { 0 };
     normalise(t, text, n_bytes, prompted, &normal);
@@ -344,8 +349,9 @@ Status spm_tokenize(const Tokenizer *t, const char *text, size_t n_bytes, bool p
     if (normal.failed || (t->spm.has_unused && !s.splits)) {
         status = fail_memory(error, "the normalised text");
     } else if (normal.n_bytes >= UINT32_MAX) {
-        status = fail(error, BAD_ARGUMENT, "a text of %zu bytes becomes %zu when normalised, the most is %u",
-                      n_bytes, normal.n_bytes, UINT32_MAX - 1);
+        status = fail(error, BAD_ARGUMENT,
+                      "a text of %zu bytes becomes %zu when normalised, the most is %u", n_bytes,
+                      normal.n_bytes, UINT32_MAX - 1);
     } else if (!tokenize_normal(&s, normal.n_bytes)) {
         status = fail_memory(error, "the tokens of a text");
     }

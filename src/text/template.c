@@ -43,13 +43,15 @@ static Status build(Template *t, const char *source, size_t n_bytes, Error *erro
     return status;
 }
 
-Status template_new(const char *source, size_t n_bytes, const char *name, Template **out, Error *error)
+Status template_new(const char *source, size_t n_bytes, const char *name, Template **out,
+                    Error *error)
 {
     *out = NULL;
     if (n_bytes > SOURCE_BYTES_MAX)
         return fail(error, BAD_FILE, "%s: a template has at most %d bytes, this one %zu", name,
                     SOURCE_BYTES_MAX, n_bytes);
-    if (!utf8_valid(source, n_bytes)) return fail(error, BAD_FILE, "%s: the template is not UTF-8", name);
+    if (!utf8_valid(source, n_bytes))
+        return fail(error, BAD_FILE, "%s: the template is not UTF-8", name);
     Template *t = calloc(1, sizeof *t);
     if (!t) return fail_memory(error, name);
     t->name = arena_text(&t->arena, name, strlen(name));
@@ -81,7 +83,8 @@ static Status set_token(Vm *vm, Scope *scope, const char *name, const char *text
 {
     Value value;
     if (!text) return OK;
-    if (!utf8_valid(text, strlen(text))) return fail(vm->error, BAD_ARGUMENT, "%s is not UTF-8", name);
+    if (!utf8_valid(text, strlen(text)))
+        return fail(vm->error, BAD_ARGUMENT, "%s is not UTF-8", name);
     TRY(value_text(vm, text, strlen(text), true, &value));
     return set(vm, scope, name, value);
 }
@@ -93,13 +96,15 @@ static Status set_extra(Vm *vm, Scope *scope, const TemplateInput *input)
     if (!input->extra_json) return OK;
     TRY(json_load(vm, "extra variables", input->extra_json, input->extra_bytes, &extra));
     if (extra.kind != V_DICT)
-        return fail(vm->error, BAD_ARGUMENT, "extra variables: expected an object, found %s", value_type_name(extra));
+        return fail(vm->error, BAD_ARGUMENT, "extra variables: expected an object, found %s",
+                    value_type_name(extra));
     const Dict *dict = extra.as.dict;
     for (size_t i = 0; i < dict->n; i++) {
         const Str *name = dict->items[i].key.as.string;
         for (int k = 0; k < ARRAY_LEN(ours); k++)
             if (str_is(name, ours[k]))
-                return fail(vm->error, BAD_ARGUMENT, "extra variables: '%s' is set elsewhere", ours[k]);
+                return fail(vm->error, BAD_ARGUMENT, "extra variables: '%s' is set elsewhere",
+                            ours[k]);
         TRY(scope_set(vm, scope, name, dict->items[i].value));
     }
     return OK;
@@ -110,10 +115,13 @@ static Status set_variables(Vm *vm, Scope *scope, const TemplateInput *input)
     Value messages, tools = value_none();
     TRY(json_load(vm, "messages", input->messages_json, input->messages_bytes, &messages));
     if (messages.kind != V_LIST)
-        return fail(vm->error, BAD_ARGUMENT, "messages: expected an array, found %s", value_type_name(messages));
-    if (input->tools_json) TRY(json_load(vm, "tools", input->tools_json, input->tools_bytes, &tools));
+        return fail(vm->error, BAD_ARGUMENT, "messages: expected an array, found %s",
+                    value_type_name(messages));
+    if (input->tools_json)
+        TRY(json_load(vm, "tools", input->tools_json, input->tools_bytes, &tools));
     if (tools.kind != V_LIST && tools.kind != V_NONE)
-        return fail(vm->error, BAD_ARGUMENT, "tools: expected an array, found %s", value_type_name(tools));
+        return fail(vm->error, BAD_ARGUMENT, "tools: expected an array, found %s",
+                    value_type_name(tools));
     TRY(set_token(vm, scope, "bos_token", input->bos));
     TRY(set_token(vm, scope, "eos_token", input->eos));
     TRY(set(vm, scope, "documents", value_none()));

@@ -26,11 +26,12 @@ static Status check_vocab(const Tokenizer *t, Error *error)
         return fail(error, UNSUPPORTED, "%s: it has no tokenizer", t->name);
     }
     if (v->n_pieces < 1 || v->n_pieces > VOCAB_PIECES_MAX) {
-        return fail(error, BAD_FILE, "%s: a vocabulary of %d pieces, expected 1 to %d", t->name, v->n_pieces,
-                    VOCAB_PIECES_MAX);
+        return fail(error, BAD_FILE, "%s: a vocabulary of %d pieces, expected 1 to %d", t->name,
+                    v->n_pieces, VOCAB_PIECES_MAX);
     }
     if (v->n_ends < 0 || v->n_ends > VOCAB_ENDS_MAX) {
-        return fail(error, BAD_FILE, "%s: %d end tokens, at most %d", t->name, v->n_ends, VOCAB_ENDS_MAX);
+        return fail(error, BAD_FILE, "%s: %d end tokens, at most %d", t->name, v->n_ends,
+                    VOCAB_ENDS_MAX);
     }
     TRY(check_id(t, "bos", v->bos, error));
     TRY(check_id(t, "eos", v->eos, error));
@@ -43,7 +44,8 @@ static Status check_vocab(const Tokenizer *t, Error *error)
                         piece->n_bytes, VOCAB_PIECE_BYTES_MAX);
         }
         if (piece->type < PIECE_NORMAL || piece->type > PIECE_BYTE) {
-            return fail(error, BAD_FILE, "%s: piece %d has type %d, expected 1 to 6", t->name, i, piece->type);
+            return fail(error, BAD_FILE, "%s: piece %d has type %d, expected 1 to 6", t->name, i,
+                        piece->type);
         }
     }
     return OK;
@@ -62,7 +64,8 @@ static int hex_digit(char c)
 /* The byte of "<0x41>"; -1 for anything else. */
 static int byte_of(const Piece *piece)
 {
-    if (piece->n_bytes != 6 || memcmp(piece->text, "<0x", 3) != 0 || piece->text[5] != '>') return -1;
+    if (piece->n_bytes != 6 || memcmp(piece->text, "<0x", 3) != 0 || piece->text[5] != '>')
+        return -1;
     const int high = hex_digit(piece->text[3]), low = hex_digit(piece->text[4]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
@@ -91,13 +94,14 @@ static Status piece_bytes(Tokenizer *t, int32_t id, char *to, Bytes *out, Error 
     case PIECE_CONTROL:
         break;                                  /* token_bytes decides whether it shows */
     case PIECE_UNKNOWN:
-        *out = v->kind == VOCAB_SPM ? (Bytes){ UNKNOWN_TEXT, sizeof UNKNOWN_TEXT - 1 } : (Bytes){ "", 0 };
+        *out = v->kind == VOCAB_SPM ? (Bytes){ UNKNOWN_TEXT, sizeof UNKNOWN_TEXT - 1 }
+                                    : (Bytes){ "", 0 };
         break;
     case PIECE_BYTE: {
         const int byte = byte_of(piece);
         if (byte < 0) {
-            return fail(error, BAD_FILE, "%s: byte piece %d is '%.32s', expected <0x00> to <0xFF>", t->name, id,
-                        piece->text);
+            return fail(error, BAD_FILE, "%s: byte piece %d is '%.32s', expected <0x00> to <0xFF>",
+                        t->name, id, piece->text);
         }
         if (t->byte_pieces[byte] < 0) t->byte_pieces[byte] = id;
         to[0] = (char)byte;
@@ -109,9 +113,10 @@ static Status piece_bytes(Tokenizer *t, int32_t id, char *to, Bytes *out, Error 
         /* fall through */
     case PIECE_NORMAL:
     case PIECE_UNUSED:
-        *out = (Bytes){ to, (uint32_t)(v->kind == VOCAB_SPM
-                                           ? marks_to_spaces(piece->text, piece->n_bytes, to)
-                                           : bpe_letters_to_bytes(piece->text, piece->n_bytes, to)) };
+        *out =
+            (Bytes){ to, (uint32_t)(v->kind == VOCAB_SPM
+                                        ? marks_to_spaces(piece->text, piece->n_bytes, to)
+                                        : bpe_letters_to_bytes(piece->text, piece->n_bytes, to)) };
         break;
     }
     return OK;
@@ -138,7 +143,8 @@ static Status index_pieces(Tokenizer *t, Error *error)
     const Vocab *v = t->vocab;
     for (int32_t i = 0; i < v->n_pieces; i++) {
         const Piece *piece = &v->pieces[i];
-        const Bytes text = v->kind == VOCAB_BPE ? t->bytes[i] : (Bytes){ piece->text, piece->n_bytes };
+        const Bytes text =
+            v->kind == VOCAB_BPE ? t->bytes[i] : (Bytes){ piece->text, piece->n_bytes };
         const bool user = piece->type == PIECE_USER;
         /* BPE never makes unused or user-defined pieces by merging; SentencePiece may meet both. */
         const bool made = piece->type == PIECE_NORMAL
@@ -148,7 +154,8 @@ static Status index_pieces(Tokenizer *t, Error *error)
         if (made) good &= map_put(&t->pieces, text.at, text.n, i, NULL);
         else good &= map_put(&t->reserved, piece->text, piece->n_bytes, i, NULL);
         if (user) good &= trie_add(&t->users, piece->text, piece->n_bytes, i);
-        if (piece->type == PIECE_CONTROL) good &= trie_add(&t->controls, piece->text, piece->n_bytes, i);
+        if (piece->type == PIECE_CONTROL)
+            good &= trie_add(&t->controls, piece->text, piece->n_bytes, i);
         if (!good) return fail_memory(error, "a vocabulary");
         if (t->unknown < 0 && piece->type == PIECE_UNKNOWN) t->unknown = i;
     }
@@ -255,7 +262,8 @@ static int32_t whole_piece(Scan *scan, size_t at, size_t *length)
     }
     if (t->vocab->kind == VOCAB_BPE && t->users.begins[first]) {
         size_t user_length = 0;
-        const int32_t user = trie_longest(&t->users, scan->text + at, scan->n_bytes - at, &user_length);
+        const int32_t user =
+            trie_longest(&t->users, scan->text + at, scan->n_bytes - at, &user_length);
         if (user >= 0 && user_length > *length) {
             *length = user_length;
             return user;
@@ -264,13 +272,14 @@ static int32_t whole_piece(Scan *scan, size_t at, size_t *length)
     return found;
 }
 
-static Status tokenize_stretch(const Scan *scan, size_t begin, size_t end, bool prompted, TokenList *out,
-                               Error *error)
+static Status tokenize_stretch(const Scan *scan, size_t begin, size_t end, bool prompted,
+                               TokenList *out, Error *error)
 {
     if (begin == end) return OK;
     const char *text = scan->text + begin;
-    return scan->t->vocab->kind == VOCAB_SPM ? spm_tokenize(scan->t, text, end - begin, prompted, out, error)
-                                             : bpe_tokenize(scan->t, text, end - begin, out, error);
+    return scan->t->vocab->kind == VOCAB_SPM
+               ? spm_tokenize(scan->t, text, end - begin, prompted, out, error)
+               : bpe_tokenize(scan->t, text, end - begin, out, error);
 }
 
 static Status tokenize_all(Scan *scan, TokenList *out, Error *error)
@@ -298,11 +307,12 @@ static Status tokenize_all(Scan *scan, TokenList *out, Error *error)
     return OK;
 }
 
-Status tokenize(const Tokenizer *t, const char *text, size_t n_bytes, const TokenizeOptions *options,
-                TokenList *out, Error *error)
+Status tokenize(const Tokenizer *t, const char *text, size_t n_bytes,
+                const TokenizeOptions *options, TokenList *out, Error *error)
 {
     if (n_bytes > TEXT_BYTES_MAX) {
-        return fail(error, BAD_ARGUMENT, "a text of %zu bytes, the most is %d", n_bytes, TEXT_BYTES_MAX);
+        return fail(error, BAD_ARGUMENT, "a text of %zu bytes, the most is %d", n_bytes,
+                    TEXT_BYTES_MAX);
     }
     static const TokenizeOptions plain;
     Scan scan = { .t = t, .text = text, .n_bytes = n_bytes, .options = options ? options : &plain };

@@ -8,9 +8,11 @@
 
 static bool grow(Table *table)
 {
-    Table bigger = { .room = table->room ? table->room * 2 : 64, .n = table->n, .seed = table->seed };
-    if (!table->room
-        && getrandom(&bigger.seed, sizeof bigger.seed, GRND_NONBLOCK) != (ssize_t)sizeof bigger.seed) {
+    Table bigger = { .room = table->room ? table->room * 2 : 64,
+                     .n = table->n,
+                     .seed = table->seed };
+    if (!table->room &&
+        getrandom(&bigger.seed, sizeof bigger.seed, GRND_NONBLOCK) != (ssize_t)sizeof bigger.seed) {
         bigger.seed = (uint64_t)time(NULL);
     }
     if (bigger.room > SIZE_MAX / sizeof *bigger.slots) return false;

@@ -66,8 +66,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
         must(error.code == status && error.text[0] && t == NULL);
         return 0;
     }
-    const TemplateInput input = { .messages_json = messages, .messages_bytes = zero ? n_bytes - n_source - 1 : 2,
-                                  .add_generation_prompt = true, .bos = "<s>", .eos = "</s>", .now = 1721822400 };
+    const TemplateInput input = { .messages_json = messages,
+                                  .messages_bytes = zero ? n_bytes - n_source - 1 : 2,
+                                  .add_generation_prompt = true,
+                                  .bos = "<s>",
+                                  .eos = "</s>",
+                                  .now = 1721822400 };
     check_render(t, &input);
     template_free(t);
     return 0;

@@ -25,11 +25,12 @@ static void must(bool holds)
 /* Built once for each choice; the fuzzer would do little else. */
 static const Tokenizer *tokenizer_for(uint8_t choice)
 {
-    static const char *const pres[8] = { "gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "deepseek-coder", "falcon",
-                                         "default", "dbrx" };
+    static const char *const pres[8] = { "gpt-2",          "llama-bpe", "qwen2",   "deepseek-llm",
+                                         "deepseek-coder", "falcon",    "default", "dbrx" };
     static SmallVocab vocabs[256];
     static Tokenizer *built[256];
-    const uint8_t slot = choice & BPE ? choice & (BPE | PRE_MASK << PRE_SHIFT) : choice & (TIDY | NO_PREFIX);
+    const uint8_t slot =
+        choice & BPE ? choice & (BPE | PRE_MASK << PRE_SHIFT) : choice & (TIDY | NO_PREFIX);
     if (!built[slot]) {
         SmallVocab *s = &vocabs[slot];
         if (slot & BPE) {
@@ -46,7 +47,8 @@ static const Tokenizer *tokenizer_for(uint8_t choice)
     return built[slot];
 }
 
-static void detokenize(const Tokenizer *t, const TokenList *ids, const char *stop, bool special, Buffer *text)
+static void detokenize(const Tokenizer *t, const TokenList *ids, const char *stop, bool special,
+                       Buffer *text)
 {
     Detok *detok;
     bool stopped = false;
@@ -90,7 +92,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
     const uint8_t choice = data[0];
     const char *text = (const char *)data + 2;
     n_bytes -= 2;
-    const Span trusted[2] = { { 0, n_bytes * (data[1] & 15) / 32 }, { n_bytes - n_bytes * (data[1] >> 4) / 32, n_bytes } };
+    const Span trusted[2] = { { 0, n_bytes * (data[1] & 15) / 32 },
+                              { n_bytes - n_bytes * (data[1] >> 4) / 32, n_bytes } };
     const TokenizeOptions options = {
         .special = choice & SPECIAL, .parse_control = choice & PARSE_CONTROL,
         .trusted = choice & TRUSTED ? trusted : NULL, .n_trusted = choice & TRUSTED ? 2 : 0 };
@@ -102,8 +105,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
 
     /* A prefix given after a control token in the middle is not the text's own. */
     const bool spm = v->kind == VOCAB_SPM;
-    const bool exact = !(spm && (v->remove_extra_whitespaces || (options.parse_control && v->add_space_prefix)))
-                    && !(options.parse_control && options.special);
+    const bool exact =
+        !(spm && (v->remove_extra_whitespaces || (options.parse_control && v->add_space_prefix))) &&
+        !(options.parse_control && options.special);
     Buffer want = { 0 }, all = { 0 }, until = { 0 };
     detokenize(t, &ids, NULL, options.parse_control, &all);
     if (exact) {

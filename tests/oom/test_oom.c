@@ -35,7 +35,8 @@ static int keep_text(void *user, const char *bytes, size_t n_bytes)
     return 0;
 }
 
-static mixt_status generate_in(mixt_engine *engine, const mixt_model *model, Answer *answer, mixt_error *error)
+static mixt_status generate_in(mixt_engine *engine, const mixt_model *model, Answer *answer,
+                               mixt_error *error)
 {
     mixt_session *session = NULL;
     mixt_sampler *sampler = NULL;
@@ -52,7 +53,8 @@ static mixt_status generate_in(mixt_engine *engine, const mixt_model *model, Ans
     options.stops = stops;
     options.n_stops = 1;
 
-    mixt_status status = mixt_tokenize(model, question, strlen(question), true, prompt, 64, &n_prompt, error);
+    mixt_status status =
+        mixt_tokenize(model, question, strlen(question), true, prompt, 64, &n_prompt, error);
     if (status == MIXT_OK) status = mixt_session_new(engine, 128, &session, error);
     if (status == MIXT_OK) status = mixt_session_trace(session, true, error);
     if (status == MIXT_OK) status = mixt_sampler_new(model, &picks, &sampler, error);
@@ -98,16 +100,18 @@ static mixt_status chat(Answer *answer, mixt_error *error)
 {
     mixt_model *model = NULL;
     mixt_model_options options = mixt_model_defaults();
-    options.chat_template = "{% for m in messages %}{{ '[' + m.role|upper + ']' }} {{ m.content|trim }}\n"
-                            "{% if loop.last and add_generation_prompt %}>{% endif %}{% endfor %}";
+    options.chat_template =
+        "{% for m in messages %}{{ '[' + m.role|upper + ']' }} {{ m.content|trim }}\n"
+        "{% if loop.last and add_generation_prompt %}>{% endif %}{% endfor %}";
     mixt_chat talk = mixt_chat_defaults();
-    talk.messages_json = "[{\"role\":\"user\",\"content\":\" hello \\u00e9 \"},{\"role\":\"assistant\",\"content\":\"yes\"}]";
+    talk.messages_json = "[{\"role\":\"user\",\"content\":\" hello \\u00e9 "
+                         "\"},{\"role\":\"assistant\",\"content\":\"yes\"}]";
     talk.add_generation_prompt = true;
     size_t n_tokens = 0;
     mixt_status status = mixt_model_open(model_path, &options, &model, error);
     if (status == MIXT_OK)
-        status = mixt_chat_render(model, &talk, answer->text, sizeof answer->text, &answer->n_bytes, NULL, 0,
-                                  &n_tokens, error);
+        status = mixt_chat_render(model, &talk, answer->text, sizeof answer->text, &answer->n_bytes,
+                                  NULL, 0, &n_tokens, error);
     if (status == MIXT_NO_ROOM) status = MIXT_OK;           /* only measured the tokens */
     answer->tokens[answer->n_tokens++] = (mixt_token)n_tokens;
     mixt_model_free(model);
@@ -151,7 +155,8 @@ static int64_t next_call(int64_t at)
 }
 
 /* 1 when the call was refused, 0 when it did without. */
-static int one_failure(const char *name, Scenario scenario, const Answer *want, int64_t at, AllocFailure how)
+static int one_failure(const char *name, Scenario scenario, const Answer *want, int64_t at,
+                       AllocFailure how)
 {
     Answer got = { 0 };
     mixt_error error = { .code = MIXT_OK };
@@ -161,16 +166,17 @@ static int one_failure(const char *name, Scenario scenario, const Answer *want, 
     alloc_unwatch();
     const char *mode = how == FAIL_ONE ? "alone" : "and all after it";
     if (status == MIXT_OK) {
-        if (memcmp(&got, want, sizeof got)) fail_msg("%s: allocation %lld failed %s: another answer", name, (long long)at, mode);
+        if (memcmp(&got, want, sizeof got))
+            fail_msg("%s: allocation %lld failed %s: another answer", name, (long long)at, mode);
     } else if (status != MIXT_NO_MEMORY) {
-        fail_msg("%s: allocation %lld failed %s: want MIXT_NO_MEMORY, got %s: %s", name, (long long)at, mode,
-                 mixt_status_name(status), error.text);
+        fail_msg("%s: allocation %lld failed %s: want MIXT_NO_MEMORY, got %s: %s", name,
+                 (long long)at, mode, mixt_status_name(status), error.text);
     } else if (error.code != status || !error.text[0] || !alloc_failed()) {
         fail_msg("%s: allocation %lld failed %s: no sentence", name, (long long)at, mode);
     }
     if (alloc_n_live() != n_live)
-        fail_msg("%s: allocation %lld failed %s: %lld blocks left behind (%s)", name, (long long)at, mode,
-                 (long long)(alloc_n_live() - n_live), error.text);
+        fail_msg("%s: allocation %lld failed %s: %lld blocks left behind (%s)", name, (long long)at,
+                 mode, (long long)(alloc_n_live() - n_live), error.text);
     return status != MIXT_OK;
 }
 
@@ -191,7 +197,8 @@ static void every_failure(const char *name, Scenario scenario)
         n_refused += one_failure(name, scenario, &want, at, FAIL_ONE);
         n_refused += one_failure(name, scenario, &want, at, FAIL_FROM);
     }
-    print_message("%s: %lld allocations, %d of them failed, alone and with all after: %d answers MIXT_NO_MEMORY, %d right\n",
+    print_message("%s: %lld allocations, %d of them failed, alone and with all after: %d answers "
+                  "MIXT_NO_MEMORY, %d right\n",
                   name, (long long)n_calls, n_tried, n_refused, 2 * n_tried - n_refused);
     assert_true(n_refused >= n_tried);
 }

@@ -38,7 +38,8 @@ static void put(GgufWriter *w, const Change *c, const char *key, double value, b
 static int64_t owed[256];       /* bytes of each tensor declared, in order                      */
 static int     n_owed;
 
-static void declare(GgufWriter *w, const Change *c, const char *name, int n_dims, const int64_t *dims)
+static void declare(GgufWriter *w, const Change *c, const char *name, int n_dims,
+                    const int64_t *dims)
 {
     if (c->tensor && !strcmp(c->tensor, name)) {
         if (c->n_dims == 0) return;
@@ -59,7 +60,8 @@ static void declare_experts(GgufWriter *w, const Change *c, int layer, int n_exp
         const int64_t rows = p == 2 ? D : F, cols = p == 2 ? F : D;
         if (n_experts < 0 || c->single)
             for (int e = 0; e < (n_experts < 0 ? 1 : n_experts); e++) {
-                if (n_experts < 0) snprintf(name, sizeof name, "blk.%d.ffn_%s.weight", layer, parts[p]);
+                if (n_experts < 0)
+                    snprintf(name, sizeof name, "blk.%d.ffn_%s.weight", layer, parts[p]);
                 else snprintf(name, sizeof name, "blk.%d.ffn_%s.%d.weight", layer, parts[p], e);
                 declare(w, c, name, 2, (int64_t[]){ rows, cols });
             }
@@ -162,7 +164,9 @@ static Status open_changed(const Change *change, const Arch **arch, Catalog *cat
 static void sizes_come_out(void **state)
 {
     (void)state;
-    const Change changes[] = { { 0 }, { .single = true }, { .n_experts = 16 }, { .n_experts = -1 } };
+    const Change changes[] = {
+        { 0 }, { .single = true }, { .n_experts = 16 }, { .n_experts = -1 }
+    };
     for (int i = 0; i < ARRAY_LEN(changes); i++) {
         const Arch *arch;
         Catalog catalog;

@@ -8,8 +8,20 @@
 static void sums_and_products(void **state)
 {
     (void)state;
-    static const int64_t edges[] = { INT64_MIN, INT64_MIN + 1, -((int64_t)1 << 32), -2, -1, 0, 1, 2, 3037000499, 3037000500,
-                                     (int64_t)1 << 32, INT64_MAX / 2, INT64_MAX - 1, INT64_MAX };
+    static const int64_t edges[] = { INT64_MIN,
+                                     INT64_MIN + 1,
+                                     -((int64_t)1 << 32),
+                                     -2,
+                                     -1,
+                                     0,
+                                     1,
+                                     2,
+                                     3037000499,
+                                     3037000500,
+                                     (int64_t)1 << 32,
+                                     INT64_MAX / 2,
+                                     INT64_MAX - 1,
+                                     INT64_MAX };
     enum { N = sizeof edges / sizeof edges[0] };
     for (int i = 0; i < N * N; i++) {
         const int64_t a = edges[i % N], b = edges[i / N];
@@ -25,22 +37,24 @@ static void sums_and_products(void **state)
 static void ranges(void **state)
 {
     (void)state;
-    static const uint64_t edges[] = { 0, 1, 2, 99, 100, 101, INT64_MAX, UINT64_MAX - 1, UINT64_MAX };
+    static const uint64_t edges[] = {
+        0, 1, 2, 99, 100, 101, INT64_MAX, UINT64_MAX - 1, UINT64_MAX
+    };
     enum { N = sizeof edges / sizeof edges[0] };
     for (int i = 0; i < N * N * N; i++) {
         const uint64_t offset = edges[i % N], bytes = edges[i / N % N], total = edges[i / N / N];
         const bool want = (unsigned __int128)offset + bytes <= total;
         if (range_inside(offset, bytes, total) != want)
-            fail_msg("[%llu, +%llu) in %llu: want %d", (unsigned long long)offset, (unsigned long long)bytes,
-                     (unsigned long long)total, want);
+            fail_msg("[%llu, +%llu) in %llu: want %d", (unsigned long long)offset,
+                     (unsigned long long)bytes, (unsigned long long)total, want);
     }
 }
 
 static void a_cursor_reads_in_order(void **state)
 {
     (void)state;
-    static const uint8_t bytes[] = { 0x01, 0x03, 0x02, 0x07, 0x06, 0x05, 0x04, 0x0f, 0x0e, 0x0d, 0x0c, 0x0b,
-                                     0x0a, 0x09, 0x08, 0x00, 0x00, 0x80, 0x3f, 0xaa };
+    static const uint8_t bytes[] = { 0x01, 0x03, 0x02, 0x07, 0x06, 0x05, 0x04, 0x0f, 0x0e, 0x0d,
+                                     0x0c, 0x0b, 0x0a, 0x09, 0x08, 0x00, 0x00, 0x80, 0x3f, 0xaa };
     Cursor c = cursor_over(bytes, sizeof bytes);
     assert_int_equal(cursor_u8(&c), 0x01);
     assert_int_equal(cursor_u16(&c), 0x0203);

@@ -108,7 +108,8 @@ static void reads_what_was_written(void **state)
         assert_int_equal(file_open(path, &file, NULL), OK);
         assert_int_equal(file.n_bytes, N);
         for (int i = 0; i < 200; i++) {
-            const size_t offset = (size_t)(rng_bits(&rng) % N), n = (size_t)(rng_bits(&rng) % (N - offset + 1));
+            const size_t offset = (size_t)(rng_bits(&rng) % N),
+                         n = (size_t)(rng_bits(&rng) % (N - offset + 1));
             assert_int_equal(file_read(&file, (int64_t)offset, got, n, NULL), OK);
             assert_memory_equal(got, want + offset, n);
         }
@@ -421,7 +422,8 @@ static void killed_at_any_moment(void **state)
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
         const bool old = letter_of(path, OLD_BYTES) == 'o', new = letter_of(path, NEW_BYTES) == 'n';
-        if (old == new) fail_msg("seed %u, round %d: neither the old file nor the new one", seed, round);
+        if (old == new)
+            fail_msg("seed %u, round %d: neither the old file nor the new one", seed, round);
         n_old += old;
         n_new += new;
     }

@@ -7,7 +7,8 @@
 static void between_nothing_and_everything(void **state)
 {
     (void)state;
-    const int64_t all = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), left = machine_free_bytes();
+    const int64_t all = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE),
+                  left = machine_free_bytes();
     print_message("%lld of %lld bytes are left\n", (long long)left, (long long)all);
     assert_true(left > 0);
     assert_true(left <= all);

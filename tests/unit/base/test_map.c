@@ -21,7 +21,8 @@ static void many_names(void **state)
         assert_false(existed);
     }
     for (int i = 0; i < N_NAMES; i++)
-        if (map_get(&map, names[i], strlen(names[i]), -1) != i) fail_msg("'%s' is not where it was put", names[i]);
+        if (map_get(&map, names[i], strlen(names[i]), -1) != i)
+            fail_msg("'%s' is not where it was put", names[i]);
     assert_int_equal(map.n, N_NAMES);
     assert_int_equal(map_get(&map, "blk.25000.ffn_gate.0.weight", 27, -1), -1);
     /* 2 s is what a whole file of that many tensors may take, even under a sanitizer. */

@@ -32,8 +32,8 @@ static void run_and_check(Pool *pool, int n_threads, int64_t n_tasks)
     /* Plain reads of what other threads wrote: pool_run is what makes them safe. */
     for (int64_t i = 0; i < n_tasks; i++)
         if (job.times[i] != 1 || job.square[i] != i * i)
-            fail_msg("%d threads, task %lld of %lld: run %d times", n_threads, (long long)i, (long long)n_tasks,
-                     job.times[i]);
+            fail_msg("%d threads, task %lld of %lld: run %d times", n_threads, (long long)i,
+                     (long long)n_tasks, job.times[i]);
     assert_int_equal(job.bad_workers, 0);
     free(job.times);
     free(job.square);
@@ -79,7 +79,8 @@ static void pools_side_by_side(void **state)
     (void)state;
     static char state_of_failure[1];
     pthread_t callers[4];
-    for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&callers[i], NULL, own_pool, state_of_failure), 0);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&callers[i], NULL, own_pool, state_of_failure), 0);
     for (int i = 0; i < 4; i++) {
         void *failed;
         pthread_join(callers[i], &failed);

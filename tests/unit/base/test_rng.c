@@ -8,12 +8,15 @@
 static void as_published(void **state)
 {
     (void)state;
-    static const uint64_t want[] = { 6457827717110365317u, 3203168211198807973u, 9817491932198370423u,
-                                     4593380528125082431u, 16408922859458223821u };
+    static const uint64_t want[] = { 6457827717110365317u, 3203168211198807973u,
+                                     9817491932198370423u, 4593380528125082431u,
+                                     16408922859458223821u };
     Rng rng = { .state = 1234567 };
     for (int i = 0; i < 5; i++) {
         const uint64_t got = rng_bits(&rng);
-        if (got != want[i]) fail_msg("number %d: want %llu, got %llu", i, (unsigned long long)want[i], (unsigned long long)got);
+        if (got != want[i])
+            fail_msg("number %d: want %llu, got %llu", i, (unsigned long long)want[i],
+                     (unsigned long long)got);
     }
 }
 
@@ -30,11 +33,13 @@ static void units_are_even(void **state)
     }
     /* A bin is binomial: mean 16384, standard deviation 127; six of those either way. */
     for (int i = 0; i < BINS; i++)
-        if (abs(count[i] - N / BINS) > 6 * 127) fail_msg("seed 0, bin %d: want about %d, got %d", i, N / BINS, count[i]);
+        if (abs(count[i] - N / BINS) > 6 * 127)
+            fail_msg("seed 0, bin %d: want about %d, got %d", i, N / BINS, count[i]);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(as_published), cmocka_unit_test(units_are_even) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(as_published),
+                                        cmocka_unit_test(units_are_even) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,13 +45,15 @@ static void check(const uint8_t *b, size_t n)
     uint32_t point;
     const size_t want = by_table(b, n), got = utf8_decode((const char *)b, n, &point);
     if (want != got)
-        fail_msg("decode %02x %02x %02x %02x of %zu: want %zu, got %zu", b[0], b[1], b[2], b[3], n, want, got);
+        fail_msg("decode %02x %02x %02x %02x of %zu: want %zu, got %zu", b[0], b[1], b[2], b[3], n,
+                 want, got);
     size_t unfinished = 0;
     for (size_t back = 1; back <= 3 && back <= n; back++)
         if (begins_a_row(b + n - back, back)) unfinished = back;
     const size_t found = utf8_unfinished((const char *)b, n);
     if (found != unfinished)
-        fail_msg("unfinished %02x %02x %02x %02x of %zu: want %zu, got %zu", b[0], b[1], b[2], b[3], n, unfinished, found);
+        fail_msg("unfinished %02x %02x %02x %02x of %zu: want %zu, got %zu", b[0], b[1], b[2], b[3],
+                 n, unfinished, found);
 }
 
 static void every_short_sequence(void **state)
@@ -68,11 +70,14 @@ static void every_short_sequence(void **state)
 static void sequences_of_four(void **state)
 {
     (void)state;
-    static const uint8_t edges[] = { 0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xe0, 0xff };
+    static const uint8_t edges[] = { 0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f,
+                                     0xa0, 0xbf, 0xc0, 0xc2, 0xe0, 0xff };
     enum { N = sizeof edges };
     for (int first = 0xe0; first < 256; first++)
         for (int i = 0; i < N * N * N; i++)
-            check((const uint8_t[]){ (uint8_t)first, edges[i % N], edges[i / N % N], edges[i / N / N] }, 4);
+            check((const uint8_t[]){ (uint8_t)first, edges[i % N], edges[i / N % N],
+                                     edges[i / N / N] },
+                  4);
 }
 
 static void every_code_point(void **state)

@@ -25,7 +25,8 @@ static Status written(const Vocab *v, const char *path, Error *error)
     return status;
 }
 
-static void expect_text(const char *what, int i, const char *want, size_t n_want, const char *got, size_t n_got)
+static void expect_text(const char *what, int i, const char *want, size_t n_want, const char *got,
+                        size_t n_got)
 {
     if (n_want != n_got || memcmp(want, got, n_want))
         fail_msg("%s %d: want '%.*s', got '%.*s'", what, i, (int)n_want, want, (int)n_got, got);
@@ -90,10 +91,18 @@ static void test_not_sayable(void **state)
     char path[512];
     Error error = { 0 };
     Piece piece = { "a", 1, 0, PIECE_NORMAL };
-    Vocab v = { .kind = VOCAB_BPE, .pieces = &piece, .n_pieces = 1, .pre_pattern = "[a-z]+", .bos = -1, .eos = -1, .unknown = -1 };
+    Vocab v = { .kind = VOCAB_BPE,
+                .pieces = &piece,
+                .n_pieces = 1,
+                .pre_pattern = "[a-z]+",
+                .bos = -1,
+                .eos = -1,
+                .unknown = -1 };
     snprintf(path, sizeof path, "%s/unsayable.gguf", test_scratch());
     assert_int_equal(written(&v, path, &error), UNSUPPORTED);
-    v = (Vocab){ .kind = VOCAB_SPM, .pieces = &piece, .n_pieces = 1, .bos = -1, .eos = -1, .unknown = -1 };
+    v = (Vocab){
+        .kind = VOCAB_SPM, .pieces = &piece, .n_pieces = 1, .bos = -1, .eos = -1, .unknown = -1
+    };
     assert_int_equal(written(&v, path, &error), UNSUPPORTED);
     assert_int_not_equal(access(path, F_OK), 0);
 }
@@ -102,13 +111,20 @@ static void test_not_sayable(void **state)
 static void test_pattern_by_name(void **state)
 {
     (void)state;
-    static const char pattern[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
-                                  "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+    static const char pattern[] =
+        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
+        "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
     char path[512];
     Error error = { 0 };
     Piece piece = { "a", 1, 0, PIECE_NORMAL };
-    Vocab v = { .kind = VOCAB_BPE, .pieces = &piece, .n_pieces = 1, .pre_pattern = pattern, .ignore_merges = true, .bos = -1,
-                .eos = -1, .unknown = -1 };
+    Vocab v = { .kind = VOCAB_BPE,
+                .pieces = &piece,
+                .n_pieces = 1,
+                .pre_pattern = pattern,
+                .ignore_merges = true,
+                .bos = -1,
+                .eos = -1,
+                .unknown = -1 };
     snprintf(path, sizeof path, "%s/named.gguf", test_scratch());
     for (int i = 0; i < 2; i++, v.ignore_merges = false) {
         if (written(&v, path, &error) != OK) fail_msg("%s", error.text);
@@ -124,11 +140,23 @@ static void test_charsmap(void **state)
     (void)state;
     char path[512];
     Error error = { 0 };
-    Piece pieces[4] = { { "<unk>", 5, 0, PIECE_UNKNOWN }, { "<s>", 3, 0, PIECE_CONTROL }, { "</s>", 4, 0, PIECE_CONTROL },
+    Piece pieces[4] = { { "<unk>", 5, 0, PIECE_UNKNOWN },
+                        { "<s>", 3, 0, PIECE_CONTROL },
+                        { "</s>", 4, 0, PIECE_CONTROL },
                         { "a", 1, -1, PIECE_NORMAL } };
-    const Vocab v = { .kind = VOCAB_SPM, .pieces = pieces, .n_pieces = 4, .charsmap = "\4\0\0\0abcdxyz", .charsmap_bytes = 11,
-                      .bos = 1, .eos = 2, .unknown = 0, .ends = { 2, 3 }, .n_ends = 2, .add_eos = true,
-                      .remove_extra_whitespaces = true, .escape_whitespaces = true };
+    const Vocab v = { .kind = VOCAB_SPM,
+                      .pieces = pieces,
+                      .n_pieces = 4,
+                      .charsmap = "\4\0\0\0abcdxyz",
+                      .charsmap_bytes = 11,
+                      .bos = 1,
+                      .eos = 2,
+                      .unknown = 0,
+                      .ends = { 2, 3 },
+                      .n_ends = 2,
+                      .add_eos = true,
+                      .remove_extra_whitespaces = true,
+                      .escape_whitespaces = true };
     snprintf(path, sizeof path, "%s/charsmap.gguf", test_scratch());
     if (written(&v, path, &error) != OK) fail_msg("%s", error.text);
     Catalog b = opened(path);
@@ -138,10 +166,11 @@ static void test_charsmap(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_llama_spm), cmocka_unit_test(test_mistral),
-                                        cmocka_unit_test(test_gpt_2),
-                                        cmocka_unit_test(test_falcon), cmocka_unit_test(test_not_sayable),
-                                        cmocka_unit_test(test_pattern_by_name),
-                                        cmocka_unit_test(test_charsmap) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_llama_spm),   cmocka_unit_test(test_mistral),
+        cmocka_unit_test(test_gpt_2),       cmocka_unit_test(test_falcon),
+        cmocka_unit_test(test_not_sayable), cmocka_unit_test(test_pattern_by_name),
+        cmocka_unit_test(test_charsmap)
+    };
     return cmocka_run_group_tests_name("file.gguf_put_vocab", tests, NULL, NULL);
 }

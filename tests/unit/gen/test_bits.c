@@ -16,7 +16,8 @@ static void must(mixt_status status, const mixt_error *error)
     if (status != MIXT_OK) fail_msg("%s: %s", mixt_status_name(status), error->text);
 }
 
-static mixt_engine *engine_with(const mixt_model *model, int n_threads, size_t n_batch, size_t n_slots, mixt_kv kv)
+static mixt_engine *engine_with(const mixt_model *model, int n_threads, size_t n_batch,
+                                size_t n_slots, mixt_kv kv)
 {
     mixt_error error;
     mixt_engine *engine;
@@ -37,7 +38,8 @@ static size_t vocab_of(const mixt_model *model)
 }
 
 /* Logits after prompt 0, given in pieces of `piece` tokens. */
-static void logits_of(const mixt_model *model, int n_threads, size_t n_batch, size_t n_slots, size_t piece, mixt_kv kv, float *out)
+static void logits_of(const mixt_model *model, int n_threads, size_t n_batch, size_t n_slots,
+                      size_t piece, mixt_kv kv, float *out)
 {
     mixt_error error;
     mixt_session *session;
@@ -53,7 +55,9 @@ static void logits_of(const mixt_model *model, int n_threads, size_t n_batch, si
 static void same(const mixt_model *model, const char *what)
 {
     const size_t bytes = vocab_of(model) * sizeof *got;
-    if (memcmp(got, want, bytes)) fail_msg("%s: logits differ: first want %.9g got %.9g", what, (double)want[0], (double)got[0]);
+    if (memcmp(got, want, bytes))
+        fail_msg("%s: logits differ: first want %.9g got %.9g", what, (double)want[0],
+                 (double)got[0]);
 }
 
 /* The last tokens of four sequences in shared steps: the first must come out as it does alone. */

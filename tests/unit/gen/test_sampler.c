@@ -12,9 +12,12 @@ enum { MANY = 600 };                    /* candidates at most                   
 
 typedef struct Row { double key, logit; int32_t id; } Row;
 
-static const SamplerOptions plain = {
-    .temperature = 1, .top_p = 1, .typical_p = 1, .repeat_penalty = 1, .penalty_last_n = -1, .seed = 1
-};
+static const SamplerOptions plain = { .temperature = 1,
+                                      .top_p = 1,
+                                      .typical_p = 1,
+                                      .repeat_penalty = 1,
+                                      .penalty_last_n = -1,
+                                      .seed = 1 };
 
 /* ---- the twin ---- */
 
@@ -67,14 +70,16 @@ static int filtered(Row *rows, int n, const SamplerOptions *o)
         double most = -INFINITY;
         for (int i = 0; i < n; i++) most = fmax(most, rows[i].logit);
         for (int i = 0; i < n; i++)
-            if (exp(rows[i].logit - most) >= (double)o->min_p * (1 - 1e-12)) rows[n_kept++] = rows[i];
+            if (exp(rows[i].logit - most) >= (double)o->min_p * (1 - 1e-12))
+                rows[n_kept++] = rows[i];
         n = n_kept;
     }
     return n;
 }
 
 /* The pick the twin would make; *margin is how far the mark lay from a border, as a share. */
-static int32_t twin_pick(const float *logits, int n, const SamplerOptions *o, Rng *rng, double *margin)
+static int32_t twin_pick(const float *logits, int n, const SamplerOptions *o, Rng *rng,
+                         double *margin)
 {
     Row rows[MANY];
     double p[MANY], passed = 0;
@@ -110,12 +115,13 @@ static int32_t picked(Sampler *s, const float *logits, const int32_t *history, s
 {
     int32_t token;
     Error error = { 0 };
-    if (sampler_pick(s, logits, history, n_history, &token, &error) != OK) fail_msg("pick: %s", error.text);
+    if (sampler_pick(s, logits, history, n_history, &token, &error) != OK)
+        fail_msg("pick: %s", error.text);
     return token;
 }
 
-static int32_t pick_once(const SamplerOptions *o, int64_t n, const float *logits, const int32_t *history,
-                         size_t n_history)
+static int32_t pick_once(const SamplerOptions *o, int64_t n, const float *logits,
+                         const int32_t *history, size_t n_history)
 {
     Sampler *s = made(n, o);
     const int32_t token = picked(s, logits, history, n_history);
@@ -142,7 +148,8 @@ static void test_equals_twin(void **state)
         const bool ties = rng_bits(&rng) % 3 == 0;      /* rounded logits: many equal ones  */
         const float scale = choice(&rng, spread, 5);
         float logits[MANY];
-        for (int i = 0; i < n; i++) logits[i] = ties ? roundf(normal(&rng) * scale) : normal(&rng) * scale;
+        for (int i = 0; i < n; i++)
+            logits[i] = ties ? roundf(normal(&rng) * scale) : normal(&rng) * scale;
 
         SamplerOptions o = plain;
         o.seed = seed * 77;
@@ -161,9 +168,11 @@ static void test_equals_twin(void **state)
             if (want == got) continue;
             /* A mark on a border may fall either side of it: sums of 600 doubles agree to 1e-13. */
             if (margin < 1e-12) { n_near++; continue; }
-            fail_msg("seed %llu draw %d: want %d, got %d (n %d, temperature %g, top_k %d, top_p %g, typical %g, "
-                     "min_p %g, margin %g)", (unsigned long long)seed, draw, want, got, n, (double)o.temperature,
-                     o.top_k, (double)o.top_p, (double)o.typical_p, (double)o.min_p, margin);
+            fail_msg("seed %llu draw %d: want %d, got %d (n %d, temperature %g, top_k %d, top_p "
+                     "%g, typical %g, "
+                     "min_p %g, margin %g)",
+                     (unsigned long long)seed, draw, want, got, n, (double)o.temperature, o.top_k,
+                     (double)o.top_p, (double)o.typical_p, (double)o.min_p, margin);
         }
         sampler_free(s);
     }
@@ -246,7 +255,8 @@ static void test_chi_square(void **state)
         const double want = p[i] / sum * DRAWS;
         chi += (hits[i] - want) * (hits[i] - want) / want;
     }
-    if (chi > 58.3) fail_msg("seed %llu: chi-square %.1f, want below 58.3", (unsigned long long)o.seed, chi);
+    if (chi > 58.3)
+        fail_msg("seed %llu: chi-square %.1f, want below 58.3", (unsigned long long)o.seed, chi);
 }
 
 static void test_seed(void **state)
@@ -273,12 +283,14 @@ static void test_seed(void **state)
 
 /* Penalties are seen through greedy picks: two logits a hair above and below the expected value
  * must win and lose against it. */
-static void expect_logit(SamplerOptions o, float logit, const int32_t *history, size_t n_history, double want)
+static void expect_logit(SamplerOptions o, float logit, const int32_t *history, size_t n_history,
+                         double want)
 {
     o.temperature = 0;
     const float hair = (float)(1e-4 + fabs(want) * 1e-5);
     const float above[2] = { logit, (float)want + hair }, below[2] = { logit, (float)want - hair };
-    if (pick_once(&o, 2, above, history, n_history) != 1 || pick_once(&o, 2, below, history, n_history) != 0)
+    if (pick_once(&o, 2, above, history, n_history) != 1 ||
+        pick_once(&o, 2, below, history, n_history) != 0)
         fail_msg("logit %g: want %g after penalties", (double)logit, want);
 }
 
@@ -318,7 +330,8 @@ static void test_window(void **state)
     for (int i = 0; i < (int)(sizeof rows / sizeof rows[0]); i++) {
         o.penalty_last_n = rows[i].back;
         const int32_t got = pick_once(&o, 4, logits, history, 4);
-        if (got != rows[i].want) fail_msg("last %d: want %d, got %d", rows[i].back, rows[i].want, got);
+        if (got != rows[i].want)
+            fail_msg("last %d: want %d, got %d", rows[i].back, rows[i].want, got);
     }
     /* The window's counters are empty again: a second pick sees the same. */
     o.penalty_last_n = 3;
@@ -343,11 +356,12 @@ static void test_bias(void **state)
     const int32_t history[1] = { 0 };
     assert_int_equal(pick_once(&o, 3, logits, history, 1), 1);
     o.temperature = 1;
-    for (o.seed = 0; o.seed < 100; o.seed++) assert_int_not_equal(pick_once(&o, 3, logits, NULL, 0), 2);
+    for (o.seed = 0; o.seed < 100; o.seed++)
+        assert_int_not_equal(pick_once(&o, 3, logits, NULL, 0), 2);
 }
 
-static void expect_failure(const SamplerOptions *o, const float *logits, const int32_t *history, size_t n_history,
-                           Status want)
+static void expect_failure(const SamplerOptions *o, const float *logits, const int32_t *history,
+                           size_t n_history, Status want)
 {
     Sampler *s = made(3, o);
     Error error = { 0 };
@@ -406,7 +420,8 @@ static void test_options(void **state)
     for (int i = 0; i < n; i++) {
         Sampler *s;
         Error error = { 0 };
-        if (sampler_new(9, &o[i], &s, &error) != BAD_ARGUMENT) fail_msg("options %d: want BAD_ARGUMENT", i);
+        if (sampler_new(9, &o[i], &s, &error) != BAD_ARGUMENT)
+            fail_msg("options %d: want BAD_ARGUMENT", i);
         assert_null(s);
         assert_true(strlen(error.text) > 20);
     }
@@ -418,10 +433,12 @@ static void test_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_equals_twin), cmocka_unit_test(test_greedy), cmocka_unit_test(test_one_left),
-        cmocka_unit_test(test_extremes),    cmocka_unit_test(test_chi_square), cmocka_unit_test(test_seed),
-        cmocka_unit_test(test_penalties),   cmocka_unit_test(test_window), cmocka_unit_test(test_bias),
-        cmocka_unit_test(test_not_numbers), cmocka_unit_test(test_options),
+        cmocka_unit_test(test_equals_twin), cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_one_left),    cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_chi_square),  cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_penalties),   cmocka_unit_test(test_window),
+        cmocka_unit_test(test_bias),        cmocka_unit_test(test_not_numbers),
+        cmocka_unit_test(test_options),
     };
     return cmocka_run_group_tests_name("gen.sampler", tests, NULL, NULL);
 }

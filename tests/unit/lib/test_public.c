@@ -85,7 +85,8 @@ static void a_model_says_what_it_is(void **state)
     size_t n;
     int64_t values = 0, bytes = 0, tensors = 0;
     const mixt_weight_class *c = mixt_model_classes(model, &n);
-    for (size_t k = 0; k < n; k++) values += c[k].n_values, bytes += c[k].n_bytes, tensors += c[k].n_tensors;
+    for (size_t k = 0; k < n; k++)
+        values += c[k].n_values, bytes += c[k].n_bytes, tensors += c[k].n_tensors;
     assert_int_equal(values, i.n_values);
     assert_int_equal(bytes, i.weight_bytes);
     assert_int_equal(tensors, i.n_tensors);
@@ -147,12 +148,14 @@ static void sizes_are_measured_before_they_are_filled(void **state)
     mixt_token tokens[8];
     must(mixt_tokenize(model, "Once upon a time", 16, true, NULL, 0, &n, &error));
     assert_true(n > 1);
-    assert_int_equal(mixt_tokenize(model, "Once upon a time", 16, true, tokens, 1, &n, &error), MIXT_NO_ROOM);
+    assert_int_equal(mixt_tokenize(model, "Once upon a time", 16, true, tokens, 1, &n, &error),
+                     MIXT_NO_ROOM);
     assert_int_equal(tokens_of("a", true, tokens, 8) > 0, 1);
     assert_int_equal(tokens[0], mixt_model_read(model).bos);
     must(mixt_detokenize(model, tokens, 2, false, NULL, 0, &n_bytes, &error));
     tokens[0] = 1 << 30;
-    assert_int_equal(mixt_detokenize(model, tokens, 1, false, NULL, 0, &n_bytes, &error), MIXT_BAD_ARGUMENT);
+    assert_int_equal(mixt_detokenize(model, tokens, 1, false, NULL, 0, &n_bytes, &error),
+                     MIXT_BAD_ARGUMENT);
     assert_string_equal(mixt_token_bytes(model, -1, false, &n_bytes), "");
     assert_true(mixt_token_ends(model, mixt_model_read(model).eos));
 }
@@ -193,7 +196,8 @@ static void a_session_keeps_the_prefix_it_has(void **state)
     assert_int_equal(mixt_session_n_reused(s), 3);
     assert_int_equal(mixt_session_n_tokens(s), 5);
     assert_memory_equal(mixt_session_tokens(s), b, sizeof b);
-    assert_memory_equal(mixt_session_logits(s), mixt_session_logits(fresh), n_vocab * sizeof(float));
+    assert_memory_equal(mixt_session_logits(s), mixt_session_logits(fresh),
+                        n_vocab * sizeof(float));
     must(mixt_session_sync(s, b, 5, &error));           /* nothing differs                        */
     assert_int_equal(mixt_session_n_reused(s), 5);
     must(mixt_session_sync(s, b, 2, &error));           /* a shorter one needs its last row again */
@@ -225,7 +229,8 @@ static void a_full_context_is_an_error_with_both_numbers(void **state)
 static void wrong_tokens_are_refused(void **state)
 {
     (void)state;
-    const mixt_token wrong[2] = { 1, (mixt_token)mixt_model_read(model).n_vocab }, right[2] = { 1, 300 };
+    const mixt_token wrong[2] = { 1, (mixt_token)mixt_model_read(model).n_vocab },
+                     right[2] = { 1, 300 };
     mixt_session *s = session_with(right, 2), *twice[2] = { s, s };
     assert_int_equal(mixt_session_sync(s, wrong, 2, &error), MIXT_BAD_ARGUMENT);
     assert_int_equal(mixt_engine_step(engine, &s, &wrong[1], 1, NULL, &error), MIXT_BAD_ARGUMENT);
@@ -294,7 +299,8 @@ static void an_engine_says_what_it_holds(void **state)
     const mixt_engine_stats s = mixt_engine_read(engine);
     assert_string_equal(s.device, "cpu");
     assert_int_equal(s.n_threads, 2);
-    assert_true(s.resident_bytes >= mixt_model_read(model).weight_bytes || !strcmp(s.store, "disk"));
+    assert_true(s.resident_bytes >= mixt_model_read(model).weight_bytes ||
+                !strcmp(s.store, "disk"));
 
     mixt_engine *none;
     mixt_engine_options o = mixt_engine_defaults();
@@ -426,7 +432,8 @@ static void arrays_are_written_for_numpy(void **state)
     assert_non_null(f);
     assert_int_equal(fread(head, 1, sizeof head, f), 128);
     assert_memory_equal(head, "\x93NUMPY\x01\x00", 8);
-    assert_non_null(memmem(head, 128, "'descr': '<i4', 'fortran_order': False, 'shape': (2,3,)", 54));
+    assert_non_null(
+        memmem(head, 128, "'descr': '<i4', 'fortran_order': False, 'shape': (2,3,)", 54));
     int32_t back[6];
     assert_int_equal(fread(back, 4, 6, f), 6);
     assert_memory_equal(back, values, sizeof values);

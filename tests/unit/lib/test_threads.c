@@ -20,7 +20,8 @@ static mixt_status speak(Speaker *me, mixt_session *session, mixt_sampler *sampl
     mixt_status status = mixt_session_sync(session, start, 3, NULL);
     for (int i = 0; i < N_TOKENS && status == MIXT_OK; i++) {
         status = mixt_sampler_pick(sampler, session, &me->said[i], NULL);
-        if (status == MIXT_OK) status = mixt_engine_step(engine, &session, &me->said[i], 1, NULL, NULL);
+        if (status == MIXT_OK)
+            status = mixt_engine_step(engine, &session, &me->said[i], 1, NULL, NULL);
         mixt_engine_read(engine);
     }
     return status;

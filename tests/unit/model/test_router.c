@@ -45,7 +45,8 @@ static void any_scores(void **state)
     (void)state;
     Rng rng = { 1 };
     for (int round = 0; round < 20000; round++) {
-        const int n_experts = 1 + (int)(rng_bits(&rng) % 64), n_used = 1 + (int)(rng_bits(&rng) % (unsigned)n_experts);
+        const int n_experts = 1 + (int)(rng_bits(&rng) % 64),
+                  n_used = 1 + (int)(rng_bits(&rng) % (unsigned)n_experts);
         float scores[64];
         for (int e = 0; e < n_experts; e++)         /* few different values: ties are common     */
             scores[e] = (float)((int)(rng_bits(&rng) % (round % 2 ? 5u : 1000u)) - 2) * 0.37f;
@@ -74,7 +75,8 @@ static void what_is_not_a_number_is_refused(void **state)
             float scores[8] = { 0.1f, 0.2f, 0.3f, 0.4f, 0.5f, 0.6f, 0.7f, 0.8f }, weights[4];
             int32_t experts[4];
             scores[at] = bad[i];
-            assert_false(choose_experts(scores, 8, 4, &(Router){ .renormalise = true }, experts, weights));
+            assert_false(
+                choose_experts(scores, 8, 4, &(Router){ .renormalise = true }, experts, weights));
             for (int j = 0; j < 4; j++) {           /* still four different experts that exist    */
                 assert_int_equal(experts[j], j);
                 assert_true(weights[j] == 0.0f);

@@ -34,7 +34,9 @@ static inline int n_files_like(const char *part)
 /* Two layers, so that every kind of tensor is there twice. */
 static inline SynthOptions small_model(const char *type)
 {
-    return (SynthOptions){ .like = "tiny", .n_layers = 2, .n_vocab = 512, .n_experts = 4, .type = type, .seed = 11 };
+    return (SynthOptions){
+        .like = "tiny", .n_layers = 2, .n_vocab = 512, .n_experts = 4, .type = type, .seed = 11
+    };
 }
 
 static inline const char *made_model(const char *name, const SynthOptions *options)
@@ -57,7 +59,8 @@ static inline Sizes sizes_of(const Catalog *c, const Arch **arch)
 {
     Sizes sizes;
     Error error = { 0 };
-    if (arch_find(c, arch, &error) != OK || arch_sizes(*arch, c, &sizes, &error) != OK) fail_msg("%s", error.text);
+    if (arch_find(c, arch, &error) != OK || arch_sizes(*arch, c, &sizes, &error) != OK)
+        fail_msg("%s", error.text);
     return sizes;
 }
 
@@ -72,7 +75,8 @@ static inline uint8_t *stored(const Catalog *c, const FileTensor *t)
 {
     Error error = { 0 };
     uint8_t *bytes = malloc((size_t)t->bytes);
-    if (!bytes || catalog_read(c, t, 0, bytes, (size_t)t->bytes, &error) != OK) fail_msg("%s: %s", t->name, error.text);
+    if (!bytes || catalog_read(c, t, 0, bytes, (size_t)t->bytes, &error) != OK)
+        fail_msg("%s: %s", t->name, error.text);
     return bytes;
 }
 

@@ -20,7 +20,8 @@ static const char *converted(const char *from, const char *name, const char *typ
 {
     const char *to = scratch_file(name);
     Error error = { 0 };
-    if (try_convert(from, to, type, &error) != OK) fail_msg("convert to %s: %s", type ? type : "the same", error.text);
+    if (try_convert(from, to, type, &error) != OK)
+        fail_msg("convert to %s: %s", type ? type : "the same", error.text);
     return to;
 }
 
@@ -28,8 +29,8 @@ static void expect_same_bytes(const Catalog *a, const Catalog *b, const char *na
 {
     const FileTensor *want = tensor_named(a, name), *got = tensor_named(b, name);
     if (want->format != got->format || want->n_dims != got->n_dims || want->bytes != got->bytes)
-        fail_msg("%s: want %s, %lld bytes, got %s, %lld", name, format_info[want->format].name, (long long)want->bytes,
-                 format_info[got->format].name, (long long)got->bytes);
+        fail_msg("%s: want %s, %lld bytes, got %s, %lld", name, format_info[want->format].name,
+                 (long long)want->bytes, format_info[got->format].name, (long long)got->bytes);
     uint8_t *x = stored(a, want), *y = stored(b, got);
     if (memcmp(x, y, (size_t)want->bytes)) fail_msg("%s: other bytes", name);
     free(x);
@@ -47,7 +48,8 @@ static void expect_same_setting(const Setting *want, const Setting *got)
     case SETTING_FLOAT: same = want->real == got->real; break;
     case SETTING_ARRAY: same = want->array.n == got->array.n; break;
     case SETTING_TEXT:
-        same = want->text.n_bytes == got->text.n_bytes && !memcmp(want->text.bytes, got->text.bytes, want->text.n_bytes);
+        same = want->text.n_bytes == got->text.n_bytes &&
+               !memcmp(want->text.bytes, got->text.bytes, want->text.n_bytes);
         break;
     }
     if (!same) fail_msg("%s: another value", want->key);
@@ -59,7 +61,8 @@ static void expect_same_model(const char *from, const char *to)
     assert_int_equal(a.n_tensors, b.n_tensors);
     for (int64_t i = 0; i < a.n_tensors; i++) expect_same_bytes(&a, &b, a.tensors[i].name);
     assert_int_equal(a.n_settings, b.n_settings);
-    for (int64_t i = 0; i < a.n_settings; i++) expect_same_setting(&a.settings[i], catalog_setting(&b, a.settings[i].key));
+    for (int64_t i = 0; i < a.n_settings; i++)
+        expect_same_setting(&a.settings[i], catalog_setting(&b, a.settings[i].key));
     assert_int_equal(a.vocab.n_pieces, b.vocab.n_pieces);
     for (int i = 0; i < a.vocab.n_pieces; i++) {
         assert_string_equal(a.vocab.pieces[i].text, b.vocab.pieces[i].text);
@@ -90,7 +93,9 @@ static void test_as_stored(void **state)
 static void expect_encoded(const Catalog *a, const Catalog *b, const char *name, Format format)
 {
     const FileTensor *t = tensor_named(b, name);
-    if (t->format != format) fail_msg("%s: want %s, got %s", name, format_info[format].name, format_info[t->format].name);
+    if (t->format != format)
+        fail_msg("%s: want %s, got %s", name, format_info[format].name,
+                 format_info[t->format].name);
     if (tensor_named(a, name)->format == format) {
         expect_same_bytes(a, b, name);
         return;
@@ -98,7 +103,8 @@ static void expect_encoded(const Catalog *a, const Catalog *b, const char *name,
     float *x = values(a, name);
     uint8_t *got = stored(b, t), *want = malloc((size_t)t->bytes);
     format_info[format].encode(want, x, (size_t)n_values(t));
-    if (memcmp(want, got, (size_t)t->bytes)) fail_msg("%s: other bytes than %s gives", name, format_info[format].name);
+    if (memcmp(want, got, (size_t)t->bytes))
+        fail_msg("%s: other bytes than %s gives", name, format_info[format].name);
     free(x);
     free(got);
     free(want);
@@ -174,7 +180,10 @@ static void expert_name(char out[64], const char *name, int expert)
 
 static Format piece_format(const FileTensor *t, const Change *how, int expert)
 {
-    return how->mixed_expert && expert == how->mixed_expert && !strcmp(t->name, "blk.1.ffn_up_exps.weight") ? F32 : t->format;
+    return how->mixed_expert && expert == how->mixed_expert &&
+                   !strcmp(t->name, "blk.1.ffn_up_exps.weight")
+               ? F32
+               : t->format;
 }
 
 static void each_piece(const Catalog *c, const Change *how, GgufWriter *w, bool data)
@@ -185,15 +194,18 @@ static void each_piece(const Catalog *c, const Change *how, GgufWriter *w, bool 
         const bool stack = how->split_experts && t->n_dims == 3;
         if (how->tied && !strcmp(t->name, "output.weight")) continue;
         uint8_t *bytes = data ? stored(c, t) : NULL;
-        if (data && how->strange != 0 && !strcmp(t->name, "blk.1.attn_k.weight")) memcpy(bytes + 400, &how->strange, 4);
+        if (data && how->strange != 0 && !strcmp(t->name, "blk.1.attn_k.weight"))
+            memcpy(bytes + 400, &how->strange, 4);
         for (int e = 0; e < (stack ? (int)t->dims[0] : 1); e++) {
-            const int64_t n = stack ? t->bytes / t->dims[0] : t->bytes, n_floats = t->dims[1] * t->dims[2];
+            const int64_t n = stack ? t->bytes / t->dims[0] : t->bytes,
+                          n_floats = t->dims[1] * t->dims[2];
             const Format format = stack ? piece_format(t, how, e) : t->format;
             char name[64];
             if (stack) expert_name(name, t->name, e);
             else snprintf(name, sizeof name, "%s", t->name);
             if (!data) {
-                check(gguf_declare(w, name, format, t->n_dims - stack, t->dims + stack, &error), &error);
+                check(gguf_declare(w, name, format, t->n_dims - stack, t->dims + stack, &error),
+                      &error);
             } else if (format == t->format) {
                 check(gguf_add(w, bytes + e * n, (size_t)n, &error), &error);
             } else {
@@ -284,15 +296,19 @@ static void test_settings(void **state)
     (void)state;
     char line[200] = "";
     const SynthOptions o = small_model("F16");
-    const char *from = changed(made_model("from.gguf", &o), "more.gguf", (Change){ .more_settings = true });
+    const char *from =
+        changed(made_model("from.gguf", &o), "more.gguf", (Change){ .more_settings = true });
     const ConvertOptions c = { .log = note_line, .log_user = line };
     assert_int_equal(convert(from, scratch_file("more2.gguf"), &c, NULL), OK);
     Catalog a = opened(from), b = opened(scratch_file("more2.gguf"));
-    static const char *const kept[] = { "general.license", "general.tested", "general.warmth", "general.name" };
-    for (int i = 0; i < ARRAY_LEN(kept); i++) expect_same_setting(catalog_setting(&a, kept[i]), catalog_setting(&b, kept[i]));
+    static const char *const kept[] = { "general.license", "general.tested", "general.warmth",
+                                        "general.name" };
+    for (int i = 0; i < ARRAY_LEN(kept); i++)
+        expect_same_setting(catalog_setting(&a, kept[i]), catalog_setting(&b, kept[i]));
     assert_null(catalog_setting(&b, "split.count"));
     assert_null(catalog_setting(&b, "general.numbers"));
-    if (!strstr(line, "general.numbers")) fail_msg("want a line about general.numbers, got '%s'", line);
+    if (!strstr(line, "general.numbers"))
+        fail_msg("want a line about general.numbers, got '%s'", line);
     catalog_close(&a);
     catalog_close(&b);
 }
@@ -310,9 +326,11 @@ static void test_overflow(void **state)
     for (int r = 0; r < ARRAY_LEN(rows); r++) {
         Error error = { 0 };
         const char *strange = changed(from, "strange.gguf", (Change){ .strange = rows[r].value });
-        const Status got = try_convert(strange, scratch_file("strange2.gguf"), rows[r].type, &error);
+        const Status got =
+            try_convert(strange, scratch_file("strange2.gguf"), rows[r].type, &error);
         if (got != rows[r].want)
-            fail_msg("%g as %s: want %d, got %d %s", (double)rows[r].value, rows[r].type, rows[r].want, got, error.text);
+            fail_msg("%g as %s: want %d, got %d %s", (double)rows[r].value, rows[r].type,
+                     rows[r].want, got, error.text);
         if (got != OK) assert_non_null(strstr(error.text, "blk.1.attn_k.weight"));
         assert_int_equal(n_files_like("strange2"), got == OK);
         remove(scratch_file("strange2.gguf"));
@@ -325,7 +343,8 @@ static void test_same_file(void **state)
 {
     (void)state;
     const SynthOptions o = small_model("F16");
-    const char *from = made_model("from.gguf", &o), *link_name = scratch_file("link.gguf"), *hard = scratch_file("hard.gguf");
+    const char *from = made_model("from.gguf", &o), *link_name = scratch_file("link.gguf"),
+               *hard = scratch_file("hard.gguf");
     size_t n_before, n_after;
     char *before = whole_file(from, &n_before);
     assert_int_equal(symlink(from, link_name), 0);
@@ -411,19 +430,24 @@ static void test_refusals(void **state)
     const char *from = made_model("from.gguf", &o);
     assert_int_equal(try_convert(from, scratch_file("no.gguf"), "q4_k_m", &error), BAD_ARGUMENT);
     assert_non_null(strstr(error.text, "q4_k_m"));
-    assert_int_equal(try_convert(scratch_file("missing.gguf"), scratch_file("no.gguf"), NULL, &error), NOT_FOUND);
+    assert_int_equal(
+        try_convert(scratch_file("missing.gguf"), scratch_file("no.gguf"), NULL, &error),
+        NOT_FOUND);
     assert_int_equal(write_file(scratch_file("bad.gguf"), "GGUFx", 5, NULL), OK);
-    assert_int_equal(try_convert(scratch_file("bad.gguf"), scratch_file("no.gguf"), NULL, &error), BAD_FILE);
+    assert_int_equal(try_convert(scratch_file("bad.gguf"), scratch_file("no.gguf"), NULL, &error),
+                     BAD_FILE);
     assert_int_equal(n_files_like("no.gguf"), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_as_stored), cmocka_unit_test(test_types),    cmocka_unit_test(test_odd_rows),
-        cmocka_unit_test(test_older_layout), cmocka_unit_test(test_tied),  cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_overflow),  cmocka_unit_test(test_same_file), cmocka_unit_test(test_stopped),
-        cmocka_unit_test(test_killed),    cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_as_stored), cmocka_unit_test(test_types),
+        cmocka_unit_test(test_odd_rows),  cmocka_unit_test(test_older_layout),
+        cmocka_unit_test(test_tied),      cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_overflow),  cmocka_unit_test(test_same_file),
+        cmocka_unit_test(test_stopped),   cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests_name("quantize.convert", tests, NULL, NULL);
 }

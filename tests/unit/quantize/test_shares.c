@@ -73,14 +73,16 @@ static void test_offsets(void **state)
         Error error = { 0 };
         Rng rng = { 100 + (uint64_t)r };
         zipf_shares(rows[r].n, rows[r].used, rows[r].skew, want);
-        if (share_offsets(rows[r].n, rows[r].used, want, offsets, &error) != OK) fail_msg("%s", error.text);
+        if (share_offsets(rows[r].n, rows[r].used, want, offsets, &error) != OK)
+            fail_msg("%s", error.text);
         draw_shares(rows[r].n, rows[r].used, offsets, n_draws, &rng, got);
         for (int e = 0; e < rows[r].n; e++) {
             /* A count of n_draws coins: five deviations, so one false alarm in a million. */
-            const double p = want[e] * rows[r].used, bound = 5 * sqrt(p * (1 - p) / n_draws) / rows[r].used + 1e-4;
+            const double p = want[e] * rows[r].used,
+                         bound = 5 * sqrt(p * (1 - p) / n_draws) / rows[r].used + 1e-4;
             if (fabs(got[e] - want[e]) > bound)
-                fail_msg("%d experts, %d used, skew %g, seed %d: expert %d: want %.5f, got %.5f", rows[r].n, rows[r].used,
-                         rows[r].skew, 100 + r, e, want[e], got[e]);
+                fail_msg("%d experts, %d used, skew %g, seed %d: expert %d: want %.5f, got %.5f",
+                         rows[r].n, rows[r].used, rows[r].skew, 100 + r, e, want[e], got[e]);
         }
     }
 }
@@ -96,13 +98,15 @@ static void test_integral(void **state)
         for (int e = 0; e < n; e++) offsets[e] = normal(&rng);
         assert_int_equal(chosen_shares(n, used, offsets, chosen, NULL), OK);
         const double all = sum(chosen, n);
-        if (fabs(all - used) > 1e-6 * used) fail_msg("%d of %d: want a sum of %d, got %.9f", used, n, used, all);
+        if (fabs(all - used) > 1e-6 * used)
+            fail_msg("%d of %d: want a sum of %d, got %.9f", used, n, used, all);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_law), cmocka_unit_test(test_cap),
-                                        cmocka_unit_test(test_offsets), cmocka_unit_test(test_integral) };
+                                        cmocka_unit_test(test_offsets),
+                                        cmocka_unit_test(test_integral) };
     return cmocka_run_group_tests_name("quantize.shares", tests, NULL, NULL);
 }

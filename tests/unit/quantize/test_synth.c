@@ -24,7 +24,8 @@ static void test_sizes(void **state)
             const SynthOptions o = { .like = shapes[s], .type = rows[r].type };
             assert_int_equal(synth_bytes(&o, &bytes, NULL), OK);
             if (fabs((double)bytes * 1e-9 - rows[r].gb[s]) > 0.0051)
-                fail_msg("%s %s: want %.2f GB, got %.4f", shapes[s], rows[r].type, rows[r].gb[s], (double)bytes * 1e-9);
+                fail_msg("%s %s: want %.2f GB, got %.4f", shapes[s], rows[r].type, rows[r].gb[s],
+                         (double)bytes * 1e-9);
         }
     int64_t bytes;                      /* 7.24 B parameters in two bytes each              */
     const SynthOptions dense = { .like = "mistral-7b", .type = "F16" };
@@ -33,7 +34,8 @@ static void test_sizes(void **state)
 }
 
 /* Deviation of a matrix over the rows that are not silent. */
-static void expect_deviation(const Catalog *c, const char *name, int64_t rows_of_each, int64_t rows, double want)
+static void expect_deviation(const Catalog *c, const char *name, int64_t rows_of_each, int64_t rows,
+                             double want)
 {
     const FileTensor *t = tensor_named(c, name);
     const int64_t cols = t->dims[t->n_dims - 1];
@@ -55,8 +57,8 @@ static void expect_deviation(const Catalog *c, const char *name, int64_t rows_of
     const double got = sqrt(squares / (double)n);
     /* 16,384 numbers and more: the deviation of a deviation is half a percent; formats add as much. */
     if (fabs(got / want - 1) > 0.03 || fabs(mean / (double)n) > 0.03 * want)
-        fail_msg("%s %s: want deviation %.5f, got %.5f, mean %.2g", name, format_info[t->format].name, want, got,
-                 mean / (double)n);
+        fail_msg("%s %s: want deviation %.5f, got %.5f, mean %.2g", name,
+                 format_info[t->format].name, want, got, mean / (double)n);
 }
 
 static void test_every_type(void **state)
@@ -82,7 +84,8 @@ static void test_every_type(void **state)
         expect_deviation(&c, "blk.0.attn_v.weight", 128, 128, sqrt(1.0 / 256));
         expect_deviation(&c, "blk.0.attn_output.weight", 256, 128, sqrt(1.0 / 2 / 256));
         expect_deviation(&c, "blk.1.ffn_up_exps.weight", 512, 512, sqrt(1.0 / 256));
-        expect_deviation(&c, "blk.1.ffn_down_exps.weight", 256, 252, sqrt(0.3 / 2 / (0.55 * 0.3558 * 512)));
+        expect_deviation(&c, "blk.1.ffn_down_exps.weight", 256, 252,
+                         sqrt(0.3 / 2 / (0.55 * 0.3558 * 512)));
         assert_int_equal(tensor_named(&c, "blk.0.ffn_gate_inp.weight")->format, F32);
         assert_int_equal(tensor_named(&c, "blk.0.attn_norm.weight")->format, F32);
         catalog_close(&c);
@@ -129,7 +132,8 @@ static void count_first_layer(const Catalog *c, const Sizes *s, double *got)
         for (int64_t e = 0; e < s->n_experts; e++) {
             score[e] = 0;
             for (int64_t i = s->width / 2; i < s->width; i++)
-                score[e] += (double)embed[v * s->width + i] * (double)gain[i] * (double)router[e * s->width + i];
+                score[e] += (double)embed[v * s->width + i] * (double)gain[i] *
+                            (double)router[e * s->width + i];
         }
         for (int u = 0; u < s->n_used; u++) {
             int best = 0;
@@ -157,8 +161,15 @@ static void test_skew(void **state)
         { "Q3_K_S", 2, 8, 2 }, { "Q4_0", 1, 4, 1 }
     };
     for (int r = 0; r < ARRAY_LEN(rows); r++) {
-        SynthOptions o = { .like = "tiny", .n_layers = 1, .hidden = 256, .n_vocab = 12000, .n_experts = rows[r].experts,
-                           .n_used = rows[r].used, .type = rows[r].type, .router_skew = rows[r].skew, .seed = 5 };
+        SynthOptions o = { .like = "tiny",
+                           .n_layers = 1,
+                           .hidden = 256,
+                           .n_vocab = 12000,
+                           .n_experts = rows[r].experts,
+                           .n_used = rows[r].used,
+                           .type = rows[r].type,
+                           .router_skew = rows[r].skew,
+                           .seed = 5 };
         Catalog c = opened(made_model("skew.gguf", &o));
         const Arch *arch;
         const Sizes s = sizes_of(&c, &arch);
@@ -171,8 +182,8 @@ static void test_skew(void **state)
             const double p = want[e] * rows[r].used;
             const double bound = 0.03 * want[e] + 4 * sqrt(p * (1 - p) / 12000) / rows[r].used;
             if (fabs(got[e] - want[e]) > bound)
-                fail_msg("%s skew %g, %d of %d, rank %d: want %.4f, got %.4f", rows[r].type, rows[r].skew, rows[r].used,
-                         rows[r].experts, e, want[e], got[e]);
+                fail_msg("%s skew %g, %d of %d, rank %d: want %.4f, got %.4f", rows[r].type,
+                         rows[r].skew, rows[r].used, rows[r].experts, e, want[e], got[e]);
         }
         catalog_close(&c);
     }
@@ -198,7 +209,8 @@ static void expect_refusal(SynthOptions o, const char *word)
 {
     Error error = { 0 };
     const Status got = synth(scratch_file("refused.gguf"), &o, &error);
-    if (got != BAD_ARGUMENT || !strstr(error.text, word)) fail_msg("want a refusal about %s, got %d '%s'", word, got, error.text);
+    if (got != BAD_ARGUMENT || !strstr(error.text, word))
+        fail_msg("want a refusal about %s, got %d '%s'", word, got, error.text);
     assert_int_equal(n_files_like("refused"), 0);
 }
 
@@ -206,7 +218,12 @@ static void test_refusals(void **state)
 {
     (void)state;
     SynthOptions o = small_model("Q4_K_M");
-    #define REFUSE(field, value, word) do { SynthOptions bad = o; bad.field = value; expect_refusal(bad, word); } while (0)
+#define REFUSE(field, value, word)                                                                 \
+    do {                                                                                           \
+        SynthOptions bad = o;                                                                      \
+        bad.field = value;                                                                         \
+        expect_refusal(bad, word);                                                                 \
+    } while (0)
     REFUSE(like, "big", "shape");
     REFUSE(like, NULL, "shape");
     REFUSE(type, "Q9", "type");
@@ -275,7 +292,9 @@ static int64_t resident_kb(void)
 static void test_memory(void **state)
 {
     (void)state;
-    const SynthOptions o = { .like = "tiny", .n_layers = 1, .hidden = 8192, .type = "F16", .seed = 1 };
+    const SynthOptions o = {
+        .like = "tiny", .n_layers = 1, .hidden = 8192, .type = "F16", .seed = 1
+    };
     const int64_t before = resident_kb();
     made_model("large.gguf", &o);
     const int64_t grown = resident_kb() - before;
@@ -286,9 +305,10 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes), cmocka_unit_test(test_memory), cmocka_unit_test(test_every_type),
-        cmocka_unit_test(test_seed),  cmocka_unit_test(test_skew),   cmocka_unit_test(test_dense),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_sizes),      cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_every_type), cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_skew),       cmocka_unit_test(test_dense),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_stopped),
     };
     return cmocka_run_group_tests_name("quantize.synth", tests, NULL, NULL);
 }

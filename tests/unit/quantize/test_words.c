@@ -26,7 +26,9 @@ static int letters(const Piece *p)
 static bool reachable(const Map *known, const Piece *p)
 {
     for (uint32_t i = 1; i < p->n_bytes; i++)
-        if (map_get(known, p->text, i, -1) >= 0 && map_get(known, p->text + i, p->n_bytes - i, -1) >= 0) return true;
+        if (map_get(known, p->text, i, -1) >= 0 &&
+            map_get(known, p->text + i, p->n_bytes - i, -1) >= 0)
+            return true;
     return letters(p) == 1;
 }
 
@@ -41,10 +43,12 @@ static void test_pieces(void **state)
         for (int i = 0; i < v.n_pieces; i++) {
             bool existed;
             assert_true(map_put(&known, v.pieces[i].text, v.pieces[i].n_bytes, i, &existed));
-            if (existed) fail_msg("%lld tokens: '%s' is there twice", (long long)sizes[s], v.pieces[i].text);
+            if (existed)
+                fail_msg("%lld tokens: '%s' is there twice", (long long)sizes[s], v.pieces[i].text);
         }
         for (int i = WORDS_TEXT; i < v.n_pieces; i++) {
-            if (!reachable(&known, &v.pieces[i])) fail_msg("'%s' cannot be reached", v.pieces[i].text);
+            if (!reachable(&known, &v.pieces[i]))
+                fail_msg("'%s' cannot be reached", v.pieces[i].text);
             if (i > WORDS_TEXT) assert_true(v.pieces[i].score < v.pieces[i - 1].score);
         }
         assert_int_equal(v.pieces[0].type, PIECE_UNKNOWN);
@@ -69,7 +73,8 @@ static void round_trip(const Tokenizer *t, const char *text, size_t most_tokens)
     }
     assert_int_equal(detok_finish(detok, &back, NULL), OK);
     assert_string_equal(back.data, text);
-    if (list.n > most_tokens) fail_msg("'%s': want at most %zu tokens, got %zu", text, most_tokens, list.n);
+    if (list.n > most_tokens)
+        fail_msg("'%s': want at most %zu tokens, got %zu", text, most_tokens, list.n);
     detok_free(detok);
     buffer_free(&back);
     token_list_free(&list);

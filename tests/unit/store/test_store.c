@@ -26,7 +26,11 @@ static int setup(void **state)
         const Format format = i / N_EXPERTS == 1 ? Q8_0 : F16;
         Extent *parts[3] = { &extents[i].gate, &extents[i].up, &extents[i].down };
         for (int p = 0; p < 3; p++) {
-            *parts[p] = (Extent){ .file = &file, .offset = at, .rows = p == 2 ? D : F, .cols = p == 2 ? F : D, .format = format };
+            *parts[p] = (Extent){ .file = &file,
+                                  .offset = at,
+                                  .rows = p == 2 ? D : F,
+                                  .cols = p == 2 ? F : D,
+                                  .format = format };
             at += extent_bytes(parts[p]);
         }
     }
@@ -99,7 +103,8 @@ static void any_order_gives_the_file(void **state)
         }
         const StoreStats stats = s->ops->stats(s);
         assert_int_equal(stats.pins, n_slots == 1 ? 2000 : 4000);
-        assert_true(n_slots == 0 ? stats.hits == stats.pins : stats.hits < stats.pins && stats.hits > 0);
+        assert_true(n_slots == 0 ? stats.hits == stats.pins
+                                 : stats.hits < stats.pins && stats.hits > 0);
         s->ops->close(s);
     }
 }

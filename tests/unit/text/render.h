@@ -13,7 +13,8 @@ static inline TemplateInput input_of(const char *messages)
                             .add_generation_prompt = true, .bos = "<s>", .eos = "</s>" };
 }
 
-static inline Status render_with(const char *source, const TemplateInput *input, Rendered *out, Error *error)
+static inline Status render_with(const char *source, const TemplateInput *input, Rendered *out,
+                                 Error *error)
 {
     Template *t;
     *out = (Rendered){ 0 };

@@ -34,8 +34,21 @@ static inline int32_t small_add(SmallVocab *s, const char *text, PieceType type,
 static inline void small_spm(SmallVocab *s)
 {
     static const char *const made[] = {
-        "\xe2\x96\x81t", "he", "\xe2\x96\x81the", "in", "er", "\xe2\x96\x81\xe2\x96\x81", "aa", "aaaa", "aaaaaaaa",
-        "\xe2\x96\x81\xe2\x96\x81\xe2\x96\x81\xe2\x96\x81", "\xe2\x96\x81[", "IN", "ST", "INST", "\xc3\xa9t",
+        "\xe2\x96\x81t",
+        "he",
+        "\xe2\x96\x81the",
+        "in",
+        "er",
+        "\xe2\x96\x81\xe2\x96\x81",
+        "aa",
+        "aaaa",
+        "aaaaaaaa",
+        "\xe2\x96\x81\xe2\x96\x81\xe2\x96\x81\xe2\x96\x81",
+        "\xe2\x96\x81[",
+        "IN",
+        "ST",
+        "INST",
+        "\xc3\xa9t",
     };
     memset(s, 0, sizeof *s);
     small_add(s, "<unk>", PIECE_UNKNOWN, 0);
@@ -71,7 +84,8 @@ static inline void small_letter(int byte, char out[4])
     int point = byte;
     if (!prints) {
         point = 0x100;
-        for (int i = 0; i < byte; i++) point += !((i >= 0x21 && i <= 0x7e) || (i >= 0xa1 && i != 0xad));
+        for (int i = 0; i < byte; i++)
+            point += !((i >= 0x21 && i <= 0x7e) || (i >= 0xa1 && i != 0xad));
     }
     out[utf8_encode((uint32_t)point, out)] = 0;
 }

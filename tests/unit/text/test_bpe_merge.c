@@ -10,8 +10,8 @@ enum { LETTERS = 4, IDS = 40, RANKS_FEW = 5, WORD_MAX = 200 };
 /* Random merges over a few ids, with many equal ranks: the order among equals is half the point. */
 typedef struct Rules { uint32_t rank[IDS][IDS]; int32_t merged[IDS][IDS]; } Rules;
 
-static bool join(const MergeRule *rule, const MergeSymbol *left, const MergeSymbol *right, uint32_t end,
-                 uint32_t *rank, int32_t *merged)
+static bool join(const MergeRule *rule, const MergeSymbol *left, const MergeSymbol *right,
+                 uint32_t end, uint32_t *rank, int32_t *merged)
 {
     (void)end;
     const Rules *rules = rule->self;

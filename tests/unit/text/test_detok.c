@@ -53,7 +53,8 @@ static void expect_stream(const char *text, const char *const *stops, int n_stop
     int32_t ids[256];
     Answer got = stream(t, ids, bytes_as_ids(text, ids), stops, n_stops, false);
     if (strcmp(got.text.data, want) != 0 || got.stopped != stopped) {
-        fail_msg("'%s': want '%s' (%d), got '%s' (%d)", text, want, stopped, got.text.data, got.stopped);
+        fail_msg("'%s': want '%s' (%d), got '%s' (%d)", text, want, stopped, got.text.data,
+                 got.stopped);
     }
     buffer_free(&got.text);
     tokenizer_free(t);
@@ -62,8 +63,9 @@ static void expect_stream(const char *text, const char *const *stops, int n_stop
 static void stop_strings_cut(void **state)
 {
     (void)state;
-    const char *const one[] = { "STOP" }, *const self[] = { "aab" }, *const two[] = { "abcd", "bc" },
-               *const tie[] = { "b", "ab", "cab" }, *const letter[] = { "\xc3\xa9!" };
+    const char *const one[] = { "STOP" }, *const self[] = { "aab" },
+                      *const two[] = { "abcd", "bc" }, *const tie[] = { "b", "ab", "cab" },
+                      *const letter[] = { "\xc3\xa9!" };
     expect_stream("go on STOP and more", one, 1, "go on ", true);
     expect_stream("go on STO", one, 1, "go on STO", false);             /* held, then given back */
     expect_stream("STSTOP", one, 1, "ST", true);
@@ -161,8 +163,8 @@ static void any_cut_gives_the_same_text(void **state)
         text[cut] = 0;
         if (strcmp(coarse.text.data, text) != 0 || strcmp(fine.text.data, text) != 0 ||
             coarse.stopped != stopped || fine.stopped != stopped) {
-            fail_msg("seed %llu: want '%s', got '%s' by words, '%s' by bytes", (unsigned long long)seed, text,
-                     coarse.text.data, fine.text.data);
+            fail_msg("seed %llu: want '%s', got '%s' by words, '%s' by bytes",
+                     (unsigned long long)seed, text, coarse.text.data, fine.text.data);
         }
         buffer_free(&coarse.text);
         buffer_free(&fine.text);

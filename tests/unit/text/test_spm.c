@@ -32,8 +32,11 @@ static bool decodes_to(const Tokenizer *t, const TokenList *ids, const char *wan
         assert_int_equal(detok_push(detok, ids->ids[i], &got, &stopped, &error), OK);
     }
     assert_int_equal(detok_finish(detok, &got, &error), OK);
-    const bool same = got.n_bytes == n_bytes && memcmp(got.data ? got.data : "", want, n_bytes) == 0;
-    if (!same) print_error("decoded: want '%.*s', got '%s'\n", (int)n_bytes, want, got.data ? got.data : "");
+    const bool same =
+        got.n_bytes == n_bytes && memcmp(got.data ? got.data : "", want, n_bytes) == 0;
+    if (!same)
+        print_error("decoded: want '%.*s', got '%s'\n", (int)n_bytes, want,
+                    got.data ? got.data : "");
     buffer_free(&got);
     detok_free(detok);
     return same;
@@ -54,7 +57,8 @@ static bool case_agrees(const Tokenizer *t, Cursor *c, TokenList *got)
     memcpy(want, ids, n_want * sizeof *want);
     got->n = 0;
     assert_int_equal(tokenize(t, text, n_text, NULL, got, &error), OK);
-    const bool same = got->n == n_want && (!n_want || memcmp(got->ids, want, n_want * sizeof *want) == 0);
+    const bool same =
+        got->n == n_want && (!n_want || memcmp(got->ids, want, n_want * sizeof *want) == 0);
     if (!same) {
         print_error("text '%.*s'\n", (int)n_text, text);
         print_ids("want", want, n_want);
@@ -131,7 +135,8 @@ static void expect_prompts(const char *model, const Prompt *prompts, int n)
     const TokenizeOptions options = { .parse_control = true };
     for (int i = 0; i < n; i++) {
         TokenList got = { 0 };
-        assert_int_equal(tokenize(t, prompts[i].text, strlen(prompts[i].text), &options, &got, &error), OK);
+        assert_int_equal(
+            tokenize(t, prompts[i].text, strlen(prompts[i].text), &options, &got, &error), OK);
         if (got.n < prompts[i].n_want ||
             memcmp(got.ids, prompts[i].want, prompts[i].n_want * sizeof(int32_t)) != 0) {
             print_ids("want", prompts[i].want, prompts[i].n_want);

@@ -26,7 +26,8 @@ static void answer(Status status, const Error *error, const Rendered *r)
     const size_t n_bytes = status == OK ? r->text.n_bytes : strlen(error->text);
     printf("%d %zu %zu\n", (int)status, n_bytes, r->n_trusted);
     fwrite(n_bytes ? text : "", 1, n_bytes, stdout);
-    for (size_t i = 0; i < r->n_trusted; i++) printf("%zu %zu\n", r->trusted[i].begin, r->trusted[i].end);
+    for (size_t i = 0; i < r->n_trusted; i++)
+        printf("%zu %zu\n", r->trusted[i].begin, r->trusted[i].end);
     fflush(stdout);
 }
 
@@ -43,10 +44,16 @@ static int serve(void)
         Template *t;
         getchar();
         for (int i = 0; i < 4; i++) parts[i] = read_part(n[i]);
-        const TemplateInput input = {
-            .messages_json = parts[1], .messages_bytes = n[1], .tools_json = n[2] ? parts[2] : NULL, .tools_bytes = n[2],
-            .extra_json = n[3] ? parts[3] : NULL, .extra_bytes = n[3], .add_generation_prompt = prompt != 0,
-            .bos = "<s>", .eos = "</s>", .now = now };
+        const TemplateInput input = { .messages_json = parts[1],
+                                      .messages_bytes = n[1],
+                                      .tools_json = n[2] ? parts[2] : NULL,
+                                      .tools_bytes = n[2],
+                                      .extra_json = n[3] ? parts[3] : NULL,
+                                      .extra_bytes = n[3],
+                                      .add_generation_prompt = prompt != 0,
+                                      .bos = "<s>",
+                                      .eos = "</s>",
+                                      .now = now };
         Status status = parts[0][0] == '@' ? template_builtin(parts[0] + 1, &t, &error)
                                            : template_new(parts[0], n[0], "oracle", &t, &error);
         if (status == OK) {
@@ -95,11 +102,14 @@ static void errors_name_their_line(void **state)
     expect_error("{% for x in y %}\n\n", "[]", BAD_FILE, "'endfor' is expected");
     expect_error("{% include 'x' %}", "[]", UNSUPPORTED, "'include' is not supported");
     expect_error("{{ 1|nope }}", "[]", UNSUPPORTED, "no filter is named 'nope'");
-    expect_error("{% if true %}\n{{ 1|nope }}{% endif %}", "[]", UNSUPPORTED, "line 2: no filter is named 'nope'");
+    expect_error("{% if true %}\n{{ 1|nope }}{% endif %}", "[]", UNSUPPORTED,
+                 "line 2: no filter is named 'nope'");
     expect_error("{{ 1 is nope }}", "[]", UNSUPPORTED, "no test is named 'nope'");
-    expect_error("\n\n{{ messages[0].x.y }}", "[{}]", FAILED, "line 3: expected something that has attributes, "
-        "found nothing: 'x' is undefined");
-    expect_error("{{ raise_exception('roles must alternate') }}", "[]", BAD_ARGUMENT, "line 1: roles must alternate");
+    expect_error("\n\n{{ messages[0].x.y }}", "[{}]", FAILED,
+                 "line 3: expected something that has attributes, "
+                 "found nothing: 'x' is undefined");
+    expect_error("{{ raise_exception('roles must alternate') }}", "[]", BAD_ARGUMENT,
+                 "line 1: roles must alternate");
     expect_error("\xff", "[]", BAD_FILE, "not UTF-8");
     expect_error("x", "{", BAD_ARGUMENT, "messages: line 1");
     expect_error("x", "{}", BAD_ARGUMENT, "expected an array, found a mapping");
@@ -141,8 +151,10 @@ static void halves_of_characters_are_mended(void **state)
 static void nothing_to_escape_to(void **state)
 {
     (void)state;
-    expect_text("{{ ''.__class__ }}{{ [].__init__ }}{{ messages.__class__ }}{{ {}.__class__ is defined }}"
-        "", "[]", "False");
+    expect_text(
+        "{{ ''.__class__ }}{{ [].__init__ }}{{ messages.__class__ }}{{ {}.__class__ is defined }}"
+        "",
+        "[]", "False");
     expect_error("{{ ''.__class__.__mro__ }}", "[]", FAILED, "undefined");
     expect_error("{{ [].append(1) }}", "[]", FAILED, "'append' is undefined");
     expect_error("{{ {}.update({}) }}", "[]", FAILED, "'update' is undefined");
@@ -161,24 +173,29 @@ static void limits_hold(void **state)
     (void)state;
     expect_error("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}"
         "", "[]", NO_ROOM, "steps");
-    expect_error("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "[]", NO_ROOM, "nested more than");
-    expect_error("{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(100) %}{% set ns.x = ns.x ~ ns.x %}{% "
-        "endfor %}", "[]",
-                 NO_ROOM, "longer than");
+    expect_error("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "[]", NO_ROOM,
+                 "nested more than");
+    expect_error("{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(100) %}{% set ns.x = "
+                 "ns.x ~ ns.x %}{% "
+                 "endfor %}",
+                 "[]", NO_ROOM, "longer than");
     expect_error("{{ 'a' * 1000000000 }}", "[]", NO_ROOM, "longer than");
     expect_error("{{ [1] * 1000000000 }}", "[]", NO_MEMORY, "MiB");
     expect_error("{{ 'x'.center(999999999999) }}", "[]", NO_ROOM, "longer than");
     expect_error("{{ range(100001) }}", "[]", NO_ROOM, "range");
     expect_error("{{ 2 ** 9999999 }}", "[]", FAILED, "64 bits");
-    expect_error("{% set ns = namespace(x=[]) %}{% for i in range(1000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ "
-        "ns.x }}", "[]",
-                 NO_ROOM, "values are nested");
-    expect_error("{% set ns = namespace(x=1) %}{% for i in range(100) %}{% set ns.x = [ns.x, ns.x] %}{% endfor "
-        "%}{{ ns.x }}", "[]",
-                 NO_ROOM, "");
-    expect_error("{% for i in range(60000) %}{{ 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' "
-        "* 10 }}{% endfor %}", "[]",
-                 NO_ROOM, "longer than");
+    expect_error("{% set ns = namespace(x=[]) %}{% for i in range(1000) %}{% set ns.x = [ns.x] "
+                 "%}{% endfor %}{{ "
+                 "ns.x }}",
+                 "[]", NO_ROOM, "values are nested");
+    expect_error("{% set ns = namespace(x=1) %}{% for i in range(100) %}{% set ns.x = [ns.x, ns.x] "
+                 "%}{% endfor "
+                 "%}{{ ns.x }}",
+                 "[]", NO_ROOM, "");
+    expect_error("{% for i in range(60000) %}{{ "
+                 "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' "
+                 "* 10 }}{% endfor %}",
+                 "[]", NO_ROOM, "longer than");
     expect_error("{{ '%99999d' % 1 }}", "[]", NO_ROOM, "wider");
     expect_error("{{ strftime_now('%99999d') }}", "[]", NO_ROOM, "too long");
 }
@@ -223,7 +240,8 @@ static void long_prompts_are_fine(void **state)
     const TemplateInput input = input_of(b.data);
     Error error = { 0 };
     Rendered out = { 0 };
-    const char *source = "{% for m in messages %}{{ '[INST] ' + m['content']|trim + ' [/INST]' }}{% endfor %}";
+    const char *source =
+        "{% for m in messages %}{{ '[INST] ' + m['content']|trim + ' [/INST]' }}{% endfor %}";
     if (render_with(source, &input, &out, &error) != OK) fail_msg("%s", error.text);
     assert_int_equal(out.text.n_bytes, (16 << 20) + 15);
     assert_int_equal(out.n_trusted, 2);
@@ -290,8 +308,10 @@ static Status builtin_status(const char *name, const char *messages, Error *erro
 static void builtin_refusals(void **state)
 {
     (void)state;
-    static const char two_users[] = "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":\"b\"}]";
-    static const char bad_id[] = "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"tool\",\"content\":\"b\","
+    static const char two_users[] =
+        "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":\"b\"}]";
+    static const char bad_id[] =
+        "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"tool\",\"content\":\"b\","
         "\"tool_call_id\":\"short\"}]";
     Error error = { 0 };
     for (int i = 0; template_builtin_names[i]; i++)
@@ -308,7 +328,8 @@ static void builtin_refusals(void **state)
 static void builtin_tools(void **state)
 {
     (void)state;
-    TemplateInput input = input_of("[{\"role\":\"user\",\"content\":\"W?\"},{\"role\":\"assistant\","
+    TemplateInput input = input_of(
+        "[{\"role\":\"user\",\"content\":\"W?\"},{\"role\":\"assistant\","
         "\"tool_calls\":[{\"id\":\"abcdef123\",\"function\":"
         "{\"name\":\"now\",\"arguments\":{\"z\":1}}}]},{\"role\":\"tool\",\"content\":\"noon\","
         "\"tool_call_id\":\"abcdef123\"},"
@@ -320,10 +341,12 @@ static void builtin_tools(void **state)
     Rendered out;
     assert_int_equal(template_builtin("mistral-v3", &t, &error), OK);
     if (template_render(t, &input, &out, &error) != OK) fail_msg("%s", error.text);
-    assert_string_equal(out.text.data,
+    assert_string_equal(
+        out.text.data,
         "<s>[AVAILABLE_TOOLS] [{\"type\": \"function\"}][/AVAILABLE_TOOLS][INST] W?[/INST]"
         "[TOOL_CALLS] [{\"name\": \"now\", \"arguments\": {\"z\": 1}, \"id\": \"abcdef123\"}]</s>"
-        "[TOOL_RESULTS] {\"content\": \"noon\", \"call_id\": \"abcdef123\"}[/TOOL_RESULTS] Noon.</s>");
+        "[TOOL_RESULTS] {\"content\": \"noon\", \"call_id\": \"abcdef123\"}[/TOOL_RESULTS] "
+        "Noon.</s>");
     rendered_free(&out);
     template_free(t);
 }

@@ -129,7 +129,8 @@ static void one_space_after_a_control_token(void **state)
 {
     (void)state;
     Tokenizer *t = open_small(&spm);
-    const TokenizeOptions parse = { .special = true, .parse_control = true }, plain = { .special = true };
+    const TokenizeOptions parse = { .special = true, .parse_control = true },
+                          plain = { .special = true };
     assert_string_equal(pieces_of(t, "the", &parse), "<s>| the");
     assert_string_equal(pieces_of(t, " the", &parse), "<s>| the");
     assert_string_equal(pieces_of(t, "  the", &parse), "<s>| | the");
@@ -249,7 +250,8 @@ static void invalid_utf8_never_breaks(void **state)
     const int n = ARRAY_LEN(edge);
     for (int k = 0; k < 2; k++) {
         for (int i = 0; i < n * n * n; i++) {
-            const char text[4] = { (char)edge[i % n], (char)edge[i / n % n], (char)edge[i / n / n], 'a' };
+            const char text[4] = { (char)edge[i % n], (char)edge[i / n % n], (char)edge[i / n / n],
+                                   'a' };
             for (size_t length = 1; length <= sizeof text; length++) {
                 expect_round_trip(tokenizers[k], text, length, (uint64_t)i);
             }
@@ -354,7 +356,10 @@ static void broken_vocabularies_are_refused(void **state)
     small_spm(&s); s.pieces[9].n_bytes = 1 << 30; expect_refusal(v, BAD_FILE, "piece 9");
     small_spm(&s); s.pieces[300].score = (float)(0.0 / (0.0 * (double)s.pieces[0].score));
     expect_refusal(v, BAD_FILE, "not a number");
-    small_spm(&s); v->unknown = -1; s.pieces[0].type = PIECE_CONTROL; s.pieces[20].type = PIECE_UNUSED;
+    small_spm(&s);
+    v->unknown = -1;
+    s.pieces[0].type = PIECE_CONTROL;
+    s.pieces[20].type = PIECE_UNUSED;
     expect_refusal(v, BAD_FILE, "neither");
     small_spm(&s); v->charsmap = "\xff\xff\xff\xff"; v->charsmap_bytes = 4;
     expect_refusal(v, BAD_FILE, "precompiled_charsmap");
@@ -379,7 +384,8 @@ static void random_charsmaps_stay_inside(void **state)
         memcpy(map, &(uint32_t){ units * 4 }, 4);
         for (uint32_t i = 0; i < units; i++) {
             /* A plausible label, a random short link, sometimes an end: else nothing is walked. */
-            uint32_t unit = (uint32_t)(rng_bits(&rng) % 128) | (uint32_t)(rng_bits(&rng) % 700) << 10;
+            uint32_t unit = (uint32_t)(rng_bits(&rng) % 128) | (uint32_t)(rng_bits(&rng) % 700)
+                                                                   << 10;
             if (rng_bits(&rng) % 2) unit |= 1u << 8;
             if (rng_bits(&rng) % 8 == 0) unit = (uint32_t)rng_bits(&rng);
             memcpy(map + 4 + i * 4u, &unit, 4);

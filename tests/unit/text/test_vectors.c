@@ -54,7 +54,8 @@ static char *slurp_vectors(const char *name, const char *end)
     return bytes;
 }
 
-static void expect_ids(const Row *row, const Tokenizer *t, const char *text, size_t n_bytes, const char *want)
+static void expect_ids(const Row *row, const Tokenizer *t, const char *text, size_t n_bytes,
+                       const char *want)
 {
     Error error = { 0 };
     TokenList ids = { 0 };
