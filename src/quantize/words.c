@@ -13,11 +13,18 @@
 
 #define MARK "\xe2\x96\x81"             /* U+2581 stands for the space before a word        */
 
+/* Turns alternate, a user first; a system text goes before the first user's, with a blank line. */
 const char words_template[] =
-    "{{ bos_token }}{% for message in messages %}"
-    "{% if message['role'] == 'assistant' %} {{ message['content'] }}{{ eos_token }}"
-    "{% else %} [INST] {{ message['content'] }} [/INST]{% endif %}"
-    "{% endfor %}";
+    "{%- if messages and messages[0]['role'] == 'system' %}"
+    "{%- set system = messages[0]['content'] %}{%- set turns = messages[1:] %}"
+    "{%- else %}{%- set system = '' %}{%- set turns = messages %}{%- endif %}"
+    "{{- bos_token }}{%- for message in turns %}"
+    "{%- if message['role'] != ('user' if loop.index0 % 2 == 0 else 'assistant') %}"
+    "{{- raise_exception('user and assistant must take turns, a user first') }}{%- endif %}"
+    "{%- if message['role'] == 'assistant' %}{{- ' ' + message['content'] + eos_token }}"
+    "{%- else %}{{- ' [INST] ' }}{%- if loop.first and system %}{{- system + '\\n\\n' }}{%- endif %}"
+    "{{- message['content'] + ' [/INST]' }}{%- endif %}"
+    "{%- endfor %}";
 
 static const char *const english[] = {
     "the",     "of",    "and",   "to",     "in",    "is",    "that",   "was",     "for",   "it",

@@ -3,6 +3,7 @@
 #include "base/map.h"
 #include "quantize/words.h"
 #include "text/detok.h"
+#include "text/template.h"
 
 #include "support.h"
 
@@ -108,9 +109,54 @@ static void test_limits(void **state)
     arena_free(&arena);
 }
 
+/* What the template makes of a conversation, or NULL and why it refuses. */
+static char *prompt_of(const char *messages, Error *error)
+{
+    Template *t;
+    Rendered r = { 0 };
+    const TemplateInput input = { .messages_json = messages, .messages_bytes = strlen(messages),
+                                  .add_generation_prompt = true, .bos = "<s>", .eos = "</s>" };
+    if (template_new(words_template, strlen(words_template), "made up", &t, error) != OK)
+        fail_msg("%s", error->text);
+    char *text = template_render(t, &input, &r, error) == OK ? strdup(r.text.data) : NULL;
+    rendered_free(&r);
+    template_free(t);
+    return text;
+}
+
+#define SAYS(role, content) "{\"role\": \"" role "\", \"content\": \"" content "\"}"
+
+static void test_template(void **state)
+{
+    (void)state;
+    static const struct { const char *messages, *want; } rows[] = {
+        { "[" SAYS("user", "U1") "]", "<s> [INST] U1 [/INST]" },
+        { "[" SAYS("system", "S") "," SAYS("user", "U1") "]", "<s> [INST] S\n\nU1 [/INST]" },
+        { "[" SAYS("system", "") "," SAYS("user", "U1") "]", "<s> [INST] U1 [/INST]" },
+        { "[" SAYS("system", "S") "," SAYS("user", "U1") "," SAYS("assistant", "A1") ","
+              SAYS("user", "U2") "]",
+          "<s> [INST] S\n\nU1 [/INST] A1</s> [INST] U2 [/INST]" },
+        { "[" SAYS("user", "U1") "," SAYS("user", "U2") "]", NULL },
+        { "[" SAYS("assistant", "A1") "]", NULL },
+        { "[" SAYS("user", "U1") "," SAYS("system", "S") "]", NULL },
+    };
+    for (int i = 0; i < ARRAY_LEN(rows); i++) {
+        Error error = { 0 };
+        char *got = prompt_of(rows[i].messages, &error);
+        if (!rows[i].want) {
+            if (got) fail_msg("%s: want a refusal, got '%s'", rows[i].messages, got);
+            assert_non_null(strstr(error.text, "take turns"));
+        } else if (!got || strcmp(got, rows[i].want)) {
+            fail_msg("%s: want '%s', got '%s' %s", rows[i].messages, rows[i].want,
+                     got ? got : "nothing", error.text);
+        }
+        free(got);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_pieces), cmocka_unit_test(test_text),
-                                        cmocka_unit_test(test_limits) };
+                                        cmocka_unit_test(test_limits), cmocka_unit_test(test_template) };
     return cmocka_run_group_tests_name("quantize.words", tests, NULL, NULL);
 }
