@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * file/gguf_keys.c - the typed values of a GGUF header. */
+#include <stdio.h>
 #include <string.h>
 
 #include "file/gguf.h"
@@ -182,6 +183,19 @@ static Status read_value(Gguf *g, uint32_t type, Setting *out, Error *error)
     return OK;
 }
 
+static Status fail_natural(const Gguf *g, const Setting *s, Error *error)
+{
+    char found[32];
+    if (s->kind == SETTING_UINT)
+        snprintf(found, sizeof found, "%llu", (unsigned long long)s->natural);
+    else if (s->kind == SETTING_INT)
+        snprintf(found, sizeof found, "%lld", (long long)s->integer);
+    else
+        snprintf(found, sizeof found, "%s", gguf_value_type_name((uint32_t)s->gguf_type));
+    return stream_fail(&g->stream, BAD_FILE, error,
+                       "expected an integer from 0 to 2147483647, found %s", found);
+}
+
 /* The keys of the frame itself, which every part has of its own. */
 static Status note_frame_key(Gguf *g, const Setting *s, Error *error)
 {
@@ -198,12 +212,7 @@ static Status note_frame_key(Gguf *g, const Setting *s, Error *error)
         if (i == 0 && s->gguf_type != GGUF_U32)
             return stream_fail(&g->stream, BAD_FILE, error, "expected a u32, found %s",
                                gguf_value_type_name((uint32_t)s->gguf_type));
-        if (!natural && !integer)
-            return stream_fail(&g->stream, BAD_FILE, error,
-                               "expected an integer from 0 to 2147483647, found %s",
-                               s->kind == SETTING_UINT || s->kind == SETTING_INT
-                                   ? "another"
-                                   : gguf_value_type_name((uint32_t)s->gguf_type));
+        if (!natural && !integer) return fail_natural(g, s, error);
         *frame[i].to = natural ? (int64_t)s->natural : s->integer;
     }
     return OK;

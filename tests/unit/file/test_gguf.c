@@ -365,7 +365,7 @@ static const struct {
     {"array-too-deep", array_too_deep, BAD_FILE, "key 'some.key'|4 deep"},
     {"alignment-0", alignment_0, BAD_FILE, "general.alignment|found 0"},
     {"alignment-24", alignment_24, BAD_FILE, "general.alignment|power of two|found 24"},
-    {"alignment-huge", alignment_huge, BAD_FILE, "general.alignment"},
+    {"alignment-huge", alignment_huge, BAD_FILE, "general.alignment|to 2147483647|found 2147483648"},
     {"alignment-text", alignment_text, BAD_FILE, "general.alignment|found string"},
     {"alignment-float", alignment_float, BAD_FILE, "general.alignment|expected a u32|found f32"},
     {"dims-0", dims_0, BAD_FILE, "tensor 't'|found 0"},
