@@ -39,8 +39,15 @@ const char *const synth_types[] = {
 _Static_assert(sizeof synth_types / sizeof synth_types[0] == sizeof recipes / sizeof recipes[0] + 1,
                "a name for every recipe");
 
+/* Other programs say Q4_K and mean the usual mix. */
+static const char *const aliases[][2] = {
+    { "Q5_K", "Q5_K_M" }, { "Q4_K", "Q4_K_M" }, { "Q3_K", "Q3_K_M" }
+};
+
 const Recipe *recipe_find(const char *name)
 {
+    for (int i = 0; i < ARRAY_LEN(aliases); i++)
+        if (!strcasecmp(aliases[i][0], name)) name = aliases[i][1];
     for (int i = 0; i < ARRAY_LEN(recipes); i++)
         if (!strcasecmp(recipes[i].name, name)) return &recipes[i];
     return NULL;
