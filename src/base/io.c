@@ -2,6 +2,8 @@
  * base/io.c - see io.h. */
 #include "base/io.h"
 
+#include "base/checked.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -10,6 +12,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #ifdef MIXT_HOSTILE
@@ -241,6 +244,30 @@ Status writer_pad(Writer *w, int64_t alignment, Error *error)
         n -= (int64_t)step;
     }
     return OK;
+}
+
+/* Bytes that we may still write where the file lies; INT64_MAX when nobody knows. */
+static int64_t room_beside(const Writer *w)
+{
+    struct statvfs disk;
+    int64_t bytes;
+    const int why = fault(IO_ROOM, NULL);
+    if (why == ENOSPC) return 0;
+    if (why || fstatvfs(w->fd, &disk) || disk.f_blocks == 0) return INT64_MAX;
+    const bool known = disk.f_bavail <= INT64_MAX && disk.f_frsize <= INT64_MAX &&
+                       checked_mul((int64_t)disk.f_bavail, (int64_t)disk.f_frsize, &bytes);
+    return known ? bytes : INT64_MAX;
+}
+
+Status writer_expect(Writer *w, int64_t n_bytes, Error *error)
+{
+    const int64_t room = room_beside(w);
+    if (n_bytes <= room) return OK;
+    w->failed = true;
+    return fail(error, IO_FAILED,
+                "%s: expected room on the disk for %.2f GB (%.2f GiB), found %.2f GB (%.2f GiB)",
+                w->path, (double)n_bytes / 1e9, (double)n_bytes / (double)GIB, (double)room / 1e9,
+                (double)room / (double)GIB);
 }
 
 static Status sync_folder_of(Writer *w, Error *error)

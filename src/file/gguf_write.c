@@ -250,9 +250,18 @@ Status gguf_declare(GgufWriter *w, const char *name, Format format, int n_dims, 
 
 /* ---- data ---- */
 
+static Status expect_room(GgufWriter *w, Error *error)
+{
+    const size_t n_header = w->settings.n_bytes + w->table.n_bytes;
+    int64_t bytes;
+    if (!checked_add(w->data_bytes, (int64_t)n_header, &bytes)) bytes = INT64_MAX;
+    return writer_expect(&w->out, bytes, error);
+}
+
 static Status begin(GgufWriter *w, Error *error)
 {
     Buffer head = { 0 };
+    TRY(expect_room(w, error));
     buffer_append(&head, "GGUF", 4);
     put_u32(&head, WRITE_VERSION);
     put_u64(&head, (uint64_t)w->n_tensors);

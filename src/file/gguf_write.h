@@ -34,7 +34,8 @@ bool   gguf_has_key(const GgufWriter *w, const char *key);
 /* 2. the table: dims outermost first */
 Status gguf_declare(GgufWriter *w, const char *name, Format format, int n_dims, const int64_t *dims,
                     Error *error);
-/* 3. data, tensors in declared order, each in as many pieces as you like */
+/* 3. data, tensors in declared order, each in as many pieces as you like.  The first piece asks
+ * whether the disk has room for all that was declared. */
 Status gguf_add(GgufWriter *w, const void *bytes, size_t n_bytes, Error *error);
 /* 4. checks that all declared bytes came */
 Status gguf_finish(GgufWriter *w, Error *error);        /* frees w in every case */

@@ -299,6 +299,41 @@ static void a_real_limit(void **state)
     assert_int_equal(n_leftovers(), 0);
 }
 
+static void room_is_asked_for_beforehand(void **state)
+{
+    (void)state;
+    const char *path = in_scratch("room");
+    make_file(path, 'o', OLD_BYTES);
+    static const struct { int64_t n_bytes; int code; Status want; } rows[] = {
+        { 0, 0, OK },         { 4096, 0, OK }, { INT64_MAX / 4, 0, IO_FAILED },
+        { 1, ENOSPC, IO_FAILED },      { 0, ENOSPC, OK },
+        { INT64_MAX / 4, ENOSYS, OK },              /* nobody knows: then the writes will tell  */
+    };
+    for (int i = 0; i < ARRAY_LEN(rows); i++) {
+        Writer w;
+        Error error = { 0 };
+        assert_int_equal(writer_open(path, NULL, &w, &error), OK);
+        if (rows[i].code) arm(IO_ROOM, 0, rows[i].code);
+        const Status got = writer_expect(&w, rows[i].n_bytes, &error);
+        io_fault = NULL;
+        if (got != rows[i].want)
+            fail_msg("row %d: want %d, got %d %s", i, rows[i].want, got, error.text);
+        assert_int_equal(writer_commit(&w, NULL), rows[i].want);    /* refused once, refused for good */
+        assert_int_equal(letter_of(path, OLD_BYTES), rows[i].want == OK ? 0 : 'o');
+        assert_int_equal(n_leftovers(), 0);
+        make_file(path, 'o', OLD_BYTES);
+    }
+    Writer w;
+    Error error = { 0 };
+    assert_int_equal(writer_open(path, NULL, &w, &error), OK);
+    arm(IO_ROOM, 0, ENOSPC);
+    assert_int_equal(writer_expect(&w, 28450000000, &error), IO_FAILED);
+    io_fault = NULL;
+    assert_non_null(strstr(error.text, path));
+    assert_non_null(strstr(error.text, "28.45 GB (26.50 GiB), found 0.00 GB (0.00 GiB)"));
+    writer_abandon(&w);
+}
+
 static void padding(void **state)
 {
     (void)state;
@@ -440,6 +475,7 @@ int main(void)
         cmocka_unit_test_teardown(every_read_can_fail, disarm),
         cmocka_unit_test_teardown(every_write_can_fail, disarm),
         cmocka_unit_test_teardown(short_writes_lose_nothing, disarm),
+        cmocka_unit_test_teardown(room_is_asked_for_beforehand, disarm),
         cmocka_unit_test_teardown(a_failed_writer_commits_nothing, disarm),
         cmocka_unit_test(a_real_limit),
         cmocka_unit_test(padding),

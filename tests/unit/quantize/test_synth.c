@@ -205,6 +205,25 @@ static void test_dense(void **state)
     catalog_close(&c);
 }
 
+/* Other names for the same mixes give the same bytes. */
+static void test_aliases(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        { "Q5_K", "Q5_K_M" }, { "Q4_K", "Q4_K_M" }, { "q3_k", "Q3_K_M" }, { "q8_0", "Q8_0" }
+    };
+    for (int i = 0; i < ARRAY_LEN(rows); i++) {
+        const SynthOptions a = small_model(rows[i][0]), b = small_model(rows[i][1]);
+        size_t n_got, n_want;
+        char *got = whole_file(made_model("alias.gguf", &a), &n_got),
+             *want = whole_file(made_model("type.gguf", &b), &n_want);
+        if (n_got != n_want || memcmp(got, want, n_want))
+            fail_msg("%s: want the bytes of %s", rows[i][0], rows[i][1]);
+        free(got);
+        free(want);
+    }
+}
+
 static void expect_refusal(SynthOptions o, const char *word)
 {
     Error error = { 0 };
@@ -280,6 +299,32 @@ static void test_stopped(void **state)
     assert_int_equal(n_files_like("full"), 0);
 }
 
+static int n_writes;
+
+static int no_room(IoCall call)
+{
+    n_writes += call == IO_WRITE;
+    return call == IO_ROOM ? 28 /* ENOSPC */ : 0;
+}
+
+/* A disk that is too small is no disk to begin with: not a byte is written. */
+static void test_no_room(void **state)
+{
+    (void)state;
+    Error error = { 0 };
+    SynthOptions o = small_model("F32");
+    n_writes = 0;
+    io_fault = no_room;
+    Status got = synth(scratch_file("small_disk.gguf"), &o, &error);
+    io_fault = NULL;
+    assert_int_equal(got, IO_FAILED);
+    assert_non_null(strstr(error.text, "room on the disk"));
+    assert_int_equal(n_writes, 0);
+    o = (SynthOptions){ .like = "mixtral-8x22b", .n_layers = 1000, .type = "F32" };  /* 10 TB */
+    assert_int_equal(synth(scratch_file("small_disk.gguf"), &o, &error), IO_FAILED);
+    assert_int_equal(n_files_like("small_disk"), 0);
+}
+
 static int64_t resident_kb(void)
 {
     struct rusage usage;
@@ -308,7 +353,9 @@ int main(void)
         cmocka_unit_test(test_sizes),      cmocka_unit_test(test_memory),
         cmocka_unit_test(test_every_type), cmocka_unit_test(test_seed),
         cmocka_unit_test(test_skew),       cmocka_unit_test(test_dense),
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_aliases),    cmocka_unit_test(test_refusals),
+          cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_no_room),
     };
     return cmocka_run_group_tests_name("quantize.synth", tests, NULL, NULL);
 }
