@@ -117,8 +117,11 @@ typedef struct mixt_model_info {
 } mixt_model_info;
 
 MIXT_API mixt_model_info mixt_model_read(const mixt_model *model);
+/* Every file the model was opened from, NULL-ended: what no output may overwrite. */
+MIXT_API const char *const *mixt_model_files(const mixt_model *model);
 
-/* Weights by what they are for: "embedding", "attention", "router", "experts", "norms", "output". */
+/* Weights by what they are for: "embedding", "attention", "router", "experts" ("feed-forward" in a
+ * dense model), "norms", "output". */
 typedef struct mixt_weight_class {
     const char *name;
     const char *formats;            /* "Q4_K, Q6_K"                                             */
@@ -175,6 +178,9 @@ typedef struct mixt_engine_options {
     size_t           expert_slots;  /* experts kept in memory, the others read when needed; 0: all that fit */
     mixt_progress_fn progress;      /* while weights are read                                   */
     void            *progress_user;
+    int            (*cancel)(void *user);   /* asked between layers, from the calling thread; non-zero ends the
+                                             * call with MIXT_CANCELLED, sessions keep what they had */
+    void            *cancel_user;
 } mixt_engine_options;
 
 MIXT_API mixt_engine_options mixt_engine_defaults(void);

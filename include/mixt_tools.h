@@ -10,8 +10,10 @@ extern "C" {
 #endif
 
 /* Parse everything in a model file or folder: headers, every tensor's range, sizes, tokenizer, template.
- * `line` gets one sentence on success ("mixtral, 8 experts, ...").  A vocabulary alone passes too. */
-MIXT_API mixt_status mixt_check(const char *path, char *line, size_t line_room, mixt_error *error);
+ * `line` gets one sentence on success ("mixtral, 8 experts, ...").  A vocabulary alone passes too.
+ * log: warnings, or NULL. */
+MIXT_API mixt_status mixt_check(const char *path, char *line, size_t line_room, mixt_log_fn log, void *log_user,
+                                mixt_error *error);
 
 /* Any model mixt_model_open accepts, to one GGUF v3 file: stacked experts, rows of q and k in GGUF order.
  * type: "f32", "f16", "bf16", "q8_0" (norms and routers stay F32).  The output appears whole or not at all. */
@@ -44,10 +46,11 @@ MIXT_API mixt_status mixt_synth(const char *to, const mixt_synth_options *option
 MIXT_API const char *const *mixt_synth_shapes(void);
 MIXT_API const char *const *mixt_synth_types(void);
 
-/* A float32 or int32 array as a NumPy .npy file (version 1.0), through the atomic writer. */
+/* A float32 or int32 array as a NumPy .npy file (version 1.0), through the atomic writer.  A path that is one of
+ * `inputs` (NULL-ended, or NULL), also by link, is MIXT_BAD_ARGUMENT. */
 typedef enum mixt_npy { MIXT_NPY_F32, MIXT_NPY_I32 } mixt_npy;
 MIXT_API mixt_status mixt_npy_write(const char *path, mixt_npy type, const void *values, const int64_t *dims,
-                                    size_t n_dims, mixt_error *error);
+                                    size_t n_dims, const char *const *inputs, mixt_error *error);
 
 #ifdef __cplusplus
 }

@@ -39,6 +39,7 @@ typedef struct TensorRule {
 
 typedef enum Size {
     SIZE_LAYERS,
+    SIZE_VOCAB,
     SIZE_CONTEXT,
     SIZE_MODEL_WIDTH,
     SIZE_HEADS,

@@ -12,6 +12,7 @@
 #define LLAMA_SIZES(hf_context, hf_base)                                                                                                                              \
     /* what                GGUF                                        config.json                             params.json             otherwise */                   \
     { SIZE_LAYERS,       { "llama.block_count",                      "num_hidden_layers",                    "n_layers"          }, { REQUIRED, REQUIRED, REQUIRED } }, \
+    { SIZE_VOCAB,        { "llama.vocab_size",                       "vocab_size",                           "vocab_size"        }, { DERIVED, DERIVED, DERIVED }    }, \
     { SIZE_CONTEXT,      { "llama.context_length",                   "max_position_embeddings",              "max_seq_len"       }, { 2048, hf_context, 32768 }      }, \
     { SIZE_MODEL_WIDTH,  { "llama.embedding_length",                 "hidden_size",                          "dim"               }, { REQUIRED, REQUIRED, REQUIRED } }, \
     { SIZE_HEADS,        { "llama.attention.head_count",             "num_attention_heads",                  "n_heads"           }, { REQUIRED, REQUIRED, REQUIRED } }, \
@@ -55,6 +56,9 @@
     { { "llama.attention.clamp_kqv",        NULL,                            NULL                }, "0" },                 \
     { { "llama.attention.max_alibi_bias",   NULL,                            NULL                }, "0" },                 \
     { { "llama.use_parallel_residual",      NULL,                            NULL                }, "false" },             \
+    { { "llama.final_logit_softcapping",    "final_logit_softcapping",       NULL                }, "0" },                 \
+    { { "llama.attn_logit_softcapping",     "attn_logit_softcapping",        NULL                }, "0" },                 \
+    { { "llama.leading_dense_block_count",  NULL,                            NULL                }, "0" },                 \
     { { "llama.logit_scale",                NULL,                            NULL                }, "1" },                 \
     { { "llama.residual_scale",             NULL,                            NULL                }, "1" },                 \
     { { "llama.embedding_scale",            NULL,                            NULL                }, "1" },                 \

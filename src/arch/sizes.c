@@ -57,6 +57,8 @@ Status arch_find(const Catalog *c, const Arch **out, Error *error)
 {
     if (c->source == SOURCE_TOKENIZER)
         return fail(error, UNSUPPORTED, "%s: expected a model, found a tokenizer alone", c->path);
+    if (c->n_tensors == 0) return fail(error, BAD_FILE, "%s: expected weights%s, found none", c->path,
+                    c->source == SOURCE_HF ? " (model.safetensors, or its index and shards)" : "");
     double n_experts = 0;
     for (int i = 0; arch_table[i]; i++) {               /* the family that counts experts says how many */
         if (!name_matches(arch_table[i], c)) continue;
@@ -64,11 +66,17 @@ Status arch_find(const Catalog *c, const Arch **out, Error *error)
         TRY(count_experts(arch_table[i], c, &n, error));
         if (n > n_experts) n_experts = n;
     }
-    for (int i = 0; arch_table[i]; i++)
-        if (name_matches(arch_table[i], c) && arch_table[i]->has_experts == (n_experts > 0)) {
-            *out = arch_table[i];
-            return OK;
-        }
+    const Arch *named = NULL;
+    for (int i = 0; arch_table[i]; i++) {
+        if (!name_matches(arch_table[i], c)) continue;
+        named = arch_table[i];
+        if (named->has_experts != (n_experts > 0)) continue;
+        *out = named;
+        return OK;
+    }
+    if (named)
+        return fail(error, BAD_FILE, "%s: experts: expected %s for architecture '%s', found %g",
+                    c->path, named->has_experts ? "at least 1" : "none", named->name, n_experts);
     const char *key = c->source == SOURCE_GGUF ? "general.architecture" : "architectures.0";
     const Setting *s = catalog_setting(c, key);
     if (!s || s->kind != SETTING_TEXT)
@@ -76,8 +84,8 @@ Status arch_find(const Catalog *c, const Arch **out, Error *error)
                     c->path, key);
     return fail(
         error, UNSUPPORTED,
-        "%s: architecture: expected one of llama (Llama 2, Mistral, Mixtral), found '%.*s'%s",
-        c->path, (int)s->text.n_bytes, s->text.bytes, n_experts > 0 ? " with experts" : "");
+        "%s: architecture: expected one of llama (Llama 2, Mistral, Mixtral), found '%.*s'",
+        c->path, (int)s->text.n_bytes, s->text.bytes);
 }
 
 /* ---- settings that would change the arithmetic ---- */
@@ -153,7 +161,9 @@ static Status read_numbers(const Arch *arch, const Catalog *c, Numbers *out, Err
         if (!found && value == REQUIRED)
             return fail(error, BAD_FILE, "%s: %s: expected a number, found nothing", c->path,
                         rule->key[c->source]);
-        if (found && value < 0)
+        if (rule->size == SIZE_VOCAB && value == -1)            /* some params.json: not said here */
+            value = rule->otherwise[c->source];
+        else if (found && value < 0)
             return fail(error, BAD_FILE, "%s: %s: expected no negative number, found %g", c->path,
                         key, value);
         out->at[rule->size] = value;
@@ -176,14 +186,9 @@ static Status whole(const Catalog *c, const Numbers *n, Size size, int64_t least
 
 enum { WIDTH_MAX = 1 << 20, CONTEXT_MAX = 1 << 28, HEADS_MAX = 1 << 14 };
 
-static Status check_sizes(const Catalog *c, Numbers *n, Sizes *s, Error *error)
+static Status check_heads(const Catalog *c, Numbers *n, Sizes *s, Error *error)
 {
-    TRY(whole(c, n, SIZE_LAYERS, 1, LAYERS_MAX, &s->n_layers, error));
-    TRY(whole(c, n, SIZE_CONTEXT, 1, CONTEXT_MAX, &s->n_context, error));
-    TRY(whole(c, n, SIZE_MODEL_WIDTH, 1, WIDTH_MAX, &s->width, error));
     TRY(whole(c, n, SIZE_HEADS, 1, HEADS_MAX, &s->n_heads, error));
-    TRY(whole(c, n, SIZE_HIDDEN, 1, WIDTH_MAX, &s->hidden, error));
-    TRY(whole(c, n, SIZE_WINDOW, 0, CONTEXT_MAX, &s->window, error));
     if (n->at[SIZE_KV_HEADS] == DERIVED) n->at[SIZE_KV_HEADS] = (double)s->n_heads;
     TRY(whole(c, n, SIZE_KV_HEADS, 1, s->n_heads, &s->n_kv_heads, error));
     if (s->n_heads % s->n_kv_heads)
@@ -203,6 +208,25 @@ static Status check_sizes(const Catalog *c, Numbers *n, Sizes *s, Error *error)
         return fail(error, BAD_FILE,
                     "%s: rotary size: expected an even number, found %lld of head size %lld",
                     c->path, (long long)s->n_turned, (long long)s->head_size);
+    return OK;
+}
+
+/* A window that config.json itself switches off is none. */
+static bool window_is_off(const Catalog *c)
+{
+    const Setting *s = c->source == SOURCE_HF ? catalog_setting(c, "use_sliding_window") : NULL;
+    return s && s->kind == SETTING_BOOL && !s->flag;
+}
+
+static Status check_sizes(const Catalog *c, Numbers *n, Sizes *s, Error *error)
+{
+    TRY(whole(c, n, SIZE_LAYERS, 1, LAYERS_MAX, &s->n_layers, error));
+    TRY(whole(c, n, SIZE_CONTEXT, 1, CONTEXT_MAX, &s->n_context, error));
+    TRY(whole(c, n, SIZE_MODEL_WIDTH, 1, WIDTH_MAX, &s->width, error));
+    TRY(whole(c, n, SIZE_HIDDEN, 1, WIDTH_MAX, &s->hidden, error));
+    TRY(whole(c, n, SIZE_WINDOW, 0, CONTEXT_MAX, &s->window, error));
+    TRY(check_heads(c, n, s, error));
+    if (window_is_off(c)) s->window = 0;
     s->norm_eps = n->at[SIZE_NORM_EPS];
     s->rope_base = n->at[SIZE_ROPE_BASE];
     if (!(s->norm_eps >= 0 && s->norm_eps < 1))
@@ -241,6 +265,25 @@ static Status check_value_length(const Catalog *c, const Sizes *s, Error *error)
     return OK;
 }
 
+/* The embedding's rows are the vocabulary; what else speaks of its size must agree. */
+static Status check_vocab(const Arch *arch, const Catalog *c, const Numbers *n, Sizes *out, Error *error)
+{
+    Weight embed;
+    TRY(arch_weight(arch, c, out, ROLE_EMBED, 0, 0, &embed, error));
+    out->n_vocab = embed.rows;
+    if (out->n_vocab > VOCAB_PIECES_MAX)
+        return fail(error, BAD_FILE, "%s: vocabulary: expected at most %d rows, found %lld",
+                    c->path, VOCAB_PIECES_MAX, (long long)out->n_vocab);
+    if (n->at[SIZE_VOCAB] != DERIVED && n->at[SIZE_VOCAB] != (double)out->n_vocab)
+        return fail(error, BAD_FILE, "%s: %s: expected %lld, the rows of the embedding, found %.17g",
+                    c->path, n->key[SIZE_VOCAB], (long long)out->n_vocab, n->at[SIZE_VOCAB]);
+    if (c->vocab.kind != VOCAB_NONE && c->vocab.n_pieces > out->n_vocab)
+        return fail(error, BAD_FILE,
+                    "%s: tokenizer: expected at most %lld pieces, one per embedding row, found %d",
+                    c->path, (long long)out->n_vocab, (int)c->vocab.n_pieces);
+    return OK;
+}
+
 Status arch_sizes(const Arch *arch, const Catalog *c, Sizes *out, Error *error)
 {
     Numbers numbers = { 0 };
@@ -250,16 +293,5 @@ Status arch_sizes(const Arch *arch, const Catalog *c, Sizes *out, Error *error)
     TRY(check_sizes(c, &numbers, out, error));
     TRY(check_experts(arch, c, &numbers, out, error));
     TRY(check_value_length(c, out, error));
-
-    Weight embed;                                       /* its rows are the vocabulary          */
-    TRY(arch_weight(arch, c, out, ROLE_EMBED, 0, 0, &embed, error));
-    out->n_vocab = embed.rows;
-    if (out->n_vocab > VOCAB_PIECES_MAX)
-        return fail(error, BAD_FILE, "%s: vocabulary: expected at most %d rows, found %lld",
-                    c->path, VOCAB_PIECES_MAX, (long long)out->n_vocab);
-    if (c->vocab.kind != VOCAB_NONE && c->vocab.n_pieces > out->n_vocab)
-        return fail(error, BAD_FILE,
-                    "%s: tokenizer: expected at most %lld pieces, one per embedding row, found %d",
-                    c->path, (long long)out->n_vocab, (int)c->vocab.n_pieces);
-    return OK;
+    return check_vocab(arch, c, &numbers, out, error);
 }

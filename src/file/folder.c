@@ -194,12 +194,25 @@ static Status read_layout(Build *b, const char *folder, Source source, const cha
     return weights(b, folder, error);
 }
 
+/* Weights without a configuration: a download that has not finished, not a tokenizer's folder. */
+static Status no_stray_weights(const char *folder, Error *error)
+{
+    static const char *const names[] = { "model.safetensors", "model.safetensors.index.json",
+                                         "consolidated.safetensors", "consolidated.00.safetensors" };
+    for (int i = 0; i < ARRAY_LEN(names); i++)
+        if (folder_has(folder, names[i]))
+            return fail(error, BAD_FILE, "%s: expected config.json or params.json beside %s, found none",
+                        folder, names[i]);
+    return OK;
+}
+
 Status folder_read(Build *b, const char *folder, Error *error)
 {
     if (folder_has(folder, "config.json"))
         return read_layout(b, folder, SOURCE_HF, "config.json", read_hf_weights, error);
     if (folder_has(folder, "params.json"))
         return read_layout(b, folder, SOURCE_MISTRAL, "params.json", read_mistral_weights, error);
+    TRY(no_stray_weights(folder, error));
     b->catalog->source = SOURCE_TOKENIZER;
     TRY(read_folder_tokenizer(b, folder, error));
     if (b->catalog->vocab.kind != VOCAB_NONE) return OK;

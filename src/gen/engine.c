@@ -108,6 +108,8 @@ Status engine_new(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
     if (!e) return fail_memory(error, "the engine");
     pthread_mutex_init(&e->lock, NULL);
     e->kv = o->kv;
+    e->cancel = o->cancel;
+    e->cancel_user = o->cancel_user;
     e->n_batch = o->n_batch ? o->n_batch : BATCH_DEFAULT;
     const Status status = engine_fill(e, arch, catalog, sizes, o, error);
     if (status != OK) {
@@ -176,6 +178,8 @@ Status engine_run(Engine *e, int n_rows, int n_wanted, Error *error)
         .broken = e->broken,
         .experts = e->experts,
         .weights = e->weights,
+        .cancel = e->cancel,
+        .cancel_user = e->cancel_user,
     };
     const Status status = model_forward(e->model, &step, &e->work, error);
     e->stats.n_steps++;

@@ -16,6 +16,8 @@ typedef struct EngineOptions {
     Format      kv;                     /* F16 or F32                                      */
     int64_t     n_batch;                /* rows per step at most                           */
     int64_t     n_slots;                /* experts in memory; 0: all, or as many as fit    */
+    int       (*cancel)(void *user);    /* asked between layers; non-zero ends the step    */
+    void       *cancel_user;
     int       (*progress)(void *user, int64_t done_bytes, int64_t total_bytes);
     void       *progress_user;
 } EngineOptions;

@@ -14,6 +14,8 @@ struct Engine {
     Work            work;
     Format          kv;
     int64_t         n_batch;
+    int           (*cancel)(void *user);
+    void           *cancel_user;
     EngineStats     stats;
     /* one step's rows, [n_batch] each */
     Arena           arena;

@@ -61,6 +61,7 @@ Status count_classes(mixt_model *m, Error *error)
     for (int i = 0; i < N_CLASSES; i++) {
         mixt_weight_class *class = &m->classes[m->n_classes];
         *class = (mixt_weight_class){ .name = class_rows[i].name };
+        if (m->sizes.dense && class_rows[i].roles[0] == ROLE_GATE) class->name = "feed-forward";
         Count count = { .to = class };
         for (int r = 0; r < class_rows[i].n_roles; r++)
             TRY(count_role(m, class_rows[i].roles[r], &count, error));

@@ -27,6 +27,8 @@ static Status engine_open(const mixt_model *m, const mixt_engine_options *o, Eng
         .kv = o->kv == MIXT_KV_F32 ? F32 : F16,
         .n_batch = o->n_batch <= BATCH_MAX ? (int64_t)o->n_batch : BATCH_MAX + 1,
         .n_slots = o->expert_slots <= INT32_MAX ? (int64_t)o->expert_slots : INT32_MAX,
+        .cancel = o->cancel,
+        .cancel_user = o->cancel_user,
         .progress = o->progress,
         .progress_user = o->progress_user,
     };

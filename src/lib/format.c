@@ -53,18 +53,16 @@ static Status use_wanted(mixt_model *m, const char *wanted, Error *error)
 static Status use_own(mixt_model *m, Error *error)
 {
     const Catalog *c = &m->catalog;
-    Error inside;
     char name[256];
     snprintf(name, sizeof name, "%s: chat template", c->path);
     const Status status =
-        template_new(c->chat_template, c->chat_template_bytes, name, &m->format, &inside);
+        template_new(c->chat_template, c->chat_template_bytes, name, &m->format, &m->format_error);
     if (status == NO_MEMORY) return fail_memory(error, name);
-    m->format_name = "Jinja template";
-    m->format_why = c->chat_template_from;
-    /* A template we cannot read must not keep anybody from plain text: chats will say what is wrong. */
-    if (status != OK)
-        m->format_why = arena_text(&m->catalog.arena, inside.text, strlen(inside.text));
-    return m->format_why ? OK : fail_memory(error, name);
+    m->format_name = status == OK ? "Jinja template" : NULL;
+    /* A template we cannot read must not keep anybody from plain text: chats and mixt_check say what
+     * is wrong with it. */
+    m->format_why = status == OK ? c->chat_template_from : m->format_error.text;
+    return OK;
 }
 
 static bool contains(const Setting *s, const char *part)

@@ -55,6 +55,7 @@ static Status open_all(mixt_model *m, const char *path, const mixt_model_options
     TRY(open_tokenizer(m, error));
     if (o->vocab_only && !m->tokenizer)
         return fail(error, BAD_FILE, "%s: expected a tokenizer, found none", path);
+    TRY(list_files(m, error));
     return choose_format(m, o->chat_template, error);
 }
 

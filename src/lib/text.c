@@ -107,6 +107,8 @@ static char *piece_text(const mixt_model *m, int32_t token)
 
 static Status render(const mixt_model *m, const mixt_chat *chat, Rendered *out, Error *error)
 {
+    if (m->format_error.code != OK)
+        return fail(error, m->format_error.code, "%s", m->format_error.text);
     if (!m->format)
         return fail(error, UNSUPPORTED, "%s: no chat format: %s; name one (chatml, mistral-v1, ..)",
                     m->catalog.path, m->format_why);

@@ -37,22 +37,37 @@ static void describe(const mixt_model *m, char *line, size_t room)
              i.tokenizer ? i.tokenizer : "no tokenizer", (long long)i.n_vocab);
 }
 
-mixt_status mixt_check(const char *path, char *line, size_t line_room, mixt_error *error)
+/* A GGUF file without tensors and a bare tokenizer are vocabularies; a folder with a configuration
+ * and no weights is a model that has not arrived whole. */
+static Status is_vocabulary(const char *path, bool *out, Error *error)
+{
+    Catalog catalog;
+    TRY(catalog_open(path, &catalog, error));
+    *out = catalog.source == SOURCE_TOKENIZER ||
+           (catalog.source == SOURCE_GGUF && catalog.n_tensors == 0 &&
+            catalog.vocab.kind != VOCAB_NONE);
+    catalog_close(&catalog);
+    return OK;
+}
+
+mixt_status mixt_check(const char *path, char *line, size_t line_room, mixt_log_fn log,
+                       void *log_user, mixt_error *error)
 {
     Error inside = { 0 };
-    Catalog catalog;
-    Status status = catalog_open(path, &catalog, &inside);
-    if (status != OK) return answer(error, status, &inside);
     mixt_model_options options = mixt_model_defaults();
-    options.vocab_only = catalog.n_tensors == 0 && catalog.vocab.kind != VOCAB_NONE;
-    catalog_close(&catalog);
+    options.log = log;
+    options.log_user = log_user;
+    const Status status = is_vocabulary(path, &options.vocab_only, &inside);
+    if (status != OK) return answer(error, status, &inside);
 
     mixt_model *model;
-    const mixt_status opened = mixt_model_open(path, &options, &model, error);
-    if (opened != MIXT_OK) return opened;
-    if (line && line_room) describe(model, line, line_room);
+    mixt_status checked = mixt_model_open(path, &options, &model, error);
+    if (checked != MIXT_OK) return checked;
+    if (model->format_error.code != OK)
+        checked = answer(error, model->format_error.code, &model->format_error);
+    else if (line && line_room) describe(model, line, line_room);
     mixt_model_free(model);
-    return MIXT_OK;
+    return checked;
 }
 
 /* ---- convert, synth ---- */
@@ -135,7 +150,7 @@ static void npy_header(Buffer *out, mixt_npy type, const int64_t *dims, size_t n
 }
 
 static Status npy_write(const char *path, mixt_npy type, const void *values, const int64_t *dims,
-                        size_t n_dims, Error *error)
+                        size_t n_dims, const char *const *inputs, Error *error)
 {
     int64_t n_values = 1;
     if (n_dims > 8)
@@ -146,7 +161,7 @@ static Status npy_write(const char *path, mixt_npy type, const void *values, con
     Writer writer = { .fd = -1 };
     npy_header(&header, type, dims, n_dims);
     Status status =
-        header.failed ? fail_memory(error, path) : writer_open(path, NULL, &writer, error);
+        header.failed ? fail_memory(error, path) : writer_open(path, inputs, &writer, error);
     if (status == OK) status = writer_add(&writer, header.data, header.n_bytes, error);
     if (status == OK) status = writer_add(&writer, values, (size_t)n_values * 4, error);
     if (status == OK) status = writer_commit(&writer, error);
@@ -156,8 +171,8 @@ static Status npy_write(const char *path, mixt_npy type, const void *values, con
 }
 
 mixt_status mixt_npy_write(const char *path, mixt_npy type, const void *values, const int64_t *dims,
-                           size_t n_dims, mixt_error *error)
+                           size_t n_dims, const char *const *inputs, mixt_error *error)
 {
     Error inside = { 0 };
-    return answer(error, npy_write(path, type, values, dims, n_dims, &inside), &inside);
+    return answer(error, npy_write(path, type, values, dims, n_dims, inputs, &inside), &inside);
 }

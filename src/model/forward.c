@@ -15,6 +15,12 @@ static void set_rows(Work *w, int64_t n_tokens, int64_t n_used, int64_t n_wanted
     w->last.rows = w->logits.rows = n_wanted;
 }
 
+static Status keep_going(const Step *step, Error *error)
+{
+    if (!step->cancel || !step->cancel(step->cancel_user)) return OK;
+    return fail(error, CANCELLED, "stopped before the step was done");
+}
+
 static Status forward(Model *m, const Step *step, Work *w, Error *error)
 {
     Device *d = m->device;
@@ -23,6 +29,7 @@ static Status forward(Model *m, const Step *step, Work *w, Error *error)
     TRY(op->embed(d, &w->x, &m->embed, step->tokens, step->n_tokens));      /* x [T][D]      */
 
     for (int layer = 0; layer < m->sizes.n_layers; layer++) {
+        TRY(keep_going(step, error));
         TRY(op->norm(d, &w->h, &w->x, &m->layers[layer].attn_norm));        /* h [T][D]      */
         TRY(attention(m, layer, step, w, error));                           /* y [T][D]      */
         TRY(op->add(d, &w->x, &w->y));

@@ -45,6 +45,8 @@ typedef struct Step {
     bool          *broken;              /* [T] out: this row's router met a NaN            */
     int32_t      **experts;             /* [T] out: each [L][U], or NULL; and NULL for no row */
     float        **weights;             /* [T] out, likewise                               */
+    int          (*cancel)(void *user); /* asked before each layer: non-zero ends the step; or NULL */
+    void          *cancel_user;
 } Step;
 
 /* The router's answer: U experts and weights per token, and the same choice sorted by expert. */

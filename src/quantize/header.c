@@ -110,6 +110,7 @@ static double size_value(const Sizes *s, Size size)
 {
     switch (size) {
     case SIZE_LAYERS:      return (double)s->n_layers;
+    case SIZE_VOCAB:       return (double)s->n_vocab;
     case SIZE_CONTEXT:     return (double)s->n_context;
     case SIZE_MODEL_WIDTH: return (double)s->width;
     case SIZE_HEADS:       return (double)s->n_heads;
@@ -142,9 +143,7 @@ Status put_sizes(GgufWriter *w, const Arch *arch, const Sizes *s, Error *error)
         TRY(real ? gguf_put_f32(w, key, (float)value, error)
                  : gguf_put_u32(w, key, (uint32_t)value, error));
     }
-    /* Two keys every reader knows and no size of ours needs: both follow from other sizes. */
+    /* A key every reader knows and no size of ours needs: it follows from another. */
     snprintf(key, sizeof key, "%s.attention.value_length", family);
-    TRY(gguf_put_u32(w, key, (uint32_t)s->head_size, error));
-    snprintf(key, sizeof key, "%s.vocab_size", family);
-    return gguf_put_u32(w, key, (uint32_t)s->n_vocab, error);
+    return gguf_put_u32(w, key, (uint32_t)s->head_size, error);
 }

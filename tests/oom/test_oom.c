@@ -120,7 +120,7 @@ static mixt_status chat(Answer *answer, mixt_error *error)
 
 static mixt_status check(Answer *answer, mixt_error *error)
 {
-    const mixt_status status = mixt_check(model_path, answer->text, sizeof answer->text, error);
+    const mixt_status status = mixt_check(model_path, answer->text, sizeof answer->text, NULL, NULL, error);
     answer->n_bytes = status == MIXT_OK ? strlen(answer->text) : 0;
     return status;
 }

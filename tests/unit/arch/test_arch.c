@@ -245,6 +245,8 @@ static void what_cannot_be_is_refused_by_name(void **state)
         { { .key = "llama.rope.scaling.type", .text = "yarn" }, UNSUPPORTED, "yarn" },
         { { .key = "llama.expert_gating_func", .value = 2 }, UNSUPPORTED, "gating" },
         { { .key = "llama.logit_scale", .value = 0.5, .as_float = true }, UNSUPPORTED, "logit_scale" },
+        { { .key = "llama.vocab_size", .value = V - 1 }, BAD_FILE, "vocab_size" },
+        { { .key = "llama.leading_dense_block_count", .value = 1 }, UNSUPPORTED, "leading_dense" },
         { { .key = "general.architecture", .text = "rwkv" }, UNSUPPORTED, "rwkv" },
         { { .tensor = "blk.1.attn_q.weight" }, BAD_FILE, "blk.1.attn_q.weight" },
         { { .tensor = "blk.1.attn_norm.weight", .n_dims = 1, .dims = { D - 1 } }, BAD_FILE, "blk.1.attn_norm.weight" },

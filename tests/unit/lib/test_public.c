@@ -121,6 +121,14 @@ static void older_options_are_understood(void **state)
     mixt_model_free(other);
 }
 
+static void its_files_are_known(void **state)
+{
+    (void)state;
+    const char *const *files = mixt_model_files(model);
+    assert_string_equal(files[0], path);
+    for (size_t i = 0; files[i]; i++) assert_int_equal(access(files[i], R_OK), 0);
+}
+
 /* ---- text ---- */
 
 static void text_survives_the_road_to_tokens(void **state)
@@ -322,6 +330,40 @@ static void an_engine_says_what_it_holds(void **state)
     mixt_engine_free(NULL);
 }
 
+static int layers_left;
+static int stop_at_layer(void *user)
+{
+    (void)user;
+    return layers_left-- == 0;
+}
+
+/* Stopped before any layer, a session keeps what it had, and what follows is as if nothing had been. */
+static void a_step_can_be_stopped(void **state)
+{
+    (void)state;
+    const mixt_token a[4] = { 1, 300, 301, 302 };
+    const size_t bytes = (size_t)mixt_model_read(model).n_vocab * sizeof(float);
+    mixt_engine *stoppable;
+    mixt_engine_options o = mixt_engine_defaults();
+    mixt_session *s, *want = session_with(a, 4);
+    o.cancel = stop_at_layer;
+    layers_left = -1;
+    must(mixt_engine_new(model, &o, &stoppable, &error));
+    must(mixt_session_new(stoppable, 0, &s, &error));
+    must(mixt_session_sync(s, a, 3, &error));
+    for (int layer = 0; layer < (int)mixt_model_read(model).n_layers; layer++) {
+        layers_left = layer;
+        assert_int_equal(mixt_session_sync(s, a, 4, &error), MIXT_CANCELLED);
+        assert_int_equal(mixt_session_n_tokens(s), 3);
+    }
+    layers_left = -1;
+    must(mixt_session_sync(s, a, 4, &error));
+    assert_memory_equal(mixt_session_logits(s), mixt_session_logits(want), bytes);
+    mixt_session_free(s);
+    mixt_session_free(want);
+    mixt_engine_free(stoppable);
+}
+
 typedef struct Heard { char text[4096]; size_t n; int stop_after; } Heard;
 
 static int hear(void *user, const char *bytes, size_t n_bytes)
@@ -415,10 +457,10 @@ static void check_gives_one_line(void **state)
 {
     (void)state;
     char line[512] = "";
-    must(mixt_check(path, line, sizeof line, &error));
+    must(mixt_check(path, line, sizeof line, NULL, NULL, &error));
     assert_non_null(strstr(line, "8 experts"));
     assert_null(strchr(line, '\n'));
-    assert_int_equal(mixt_check("/no/such", line, sizeof line, &error), MIXT_NOT_FOUND);
+    assert_int_equal(mixt_check("/no/such", line, sizeof line, NULL, NULL, &error), MIXT_NOT_FOUND);
 }
 
 static void arrays_are_written_for_numpy(void **state)
@@ -427,7 +469,9 @@ static void arrays_are_written_for_numpy(void **state)
     char file[600], head[128];
     snprintf(file, sizeof file, "%s/a.npy", test_scratch());
     const int32_t values[6] = { 1, 2, 3, 4, 5, 6 };
-    must(mixt_npy_write(file, MIXT_NPY_I32, values, (int64_t[]){ 2, 3 }, 2, &error));
+    must(mixt_npy_write(file, MIXT_NPY_I32, values, (int64_t[]){ 2, 3 }, 2, NULL, &error));
+    const char *const inputs[] = { path, file, NULL };
+    assert_int_equal(mixt_npy_write(file, MIXT_NPY_I32, values, (int64_t[]){ 6 }, 1, inputs, &error), MIXT_BAD_ARGUMENT);
     FILE *f = fopen(file, "rb");
     assert_non_null(f);
     assert_int_equal(fread(head, 1, sizeof head, f), 128);
@@ -456,6 +500,8 @@ int main(void)
         cmocka_unit_test(a_model_says_what_it_is),
         cmocka_unit_test(what_cannot_be_opened_is_named),
         cmocka_unit_test(older_options_are_understood),
+        cmocka_unit_test(its_files_are_known),
+        cmocka_unit_test(a_step_can_be_stopped),
         cmocka_unit_test(text_survives_the_road_to_tokens),
         cmocka_unit_test(sizes_are_measured_before_they_are_filled),
         cmocka_unit_test(what_users_write_stays_text),
