@@ -115,7 +115,8 @@ static void write_model(const char *path, const Change *c)
     }
     static const char *const extras[] = {
         "llama.rope.scale_linear", "llama.expert_gating_func",     "llama.attention.sliding_window",
-        "llama.logit_scale",       "llama.attention.value_length", "llama.attention.key_length"};
+        "llama.logit_scale",       "llama.attention.value_length", "llama.attention.key_length",
+        "llama.vocab_size",        "llama.leading_dense_block_count"};
     for (int i = 0; c->key && !c->text && i < ARRAY_LEN(extras); i++)
         if (!strcmp(c->key, extras[i])) put(w, c, c->key, c->value, c->as_float);
     if (c->text && strcmp(name, c->text))
