@@ -2,13 +2,29 @@
  * apps/cmd_convert.c - any model as one GGUF file. */
 #include <mixt_tools.h>
 
-#include "app.h"
+#include "output.h"
 #include "progress.h"
+
+/* Opens the model without a word (the conversion says the warnings) to learn which files it is. */
+static Exit check_output(const App *app, const char *from, const char *to)
+{
+    const mixt_model_options silent = mixt_model_defaults();
+    mixt_model              *model;
+    mixt_error               error;
+    if (mixt_model_open(from, &silent, &model, &error) != MIXT_OK)
+        return problem(app, &error, NULL);
+    const Exit code = output_check(app, to, model);
+    mixt_model_free(model);
+    return code;
+}
 
 Exit cmd_convert(const App *app)
 {
-    const char *to = opt_text(app->options, OPT_OUTPUT);
+    const char *from = app->options->arguments[0];
+    const char *to   = opt_text(app->options, OPT_OUTPUT);
     if (!to) return complain(app, USAGE, "expected -o FILE, the GGUF file to write");
+    const Exit fit = check_output(app, from, to);
+    if (fit != DONE) return fit;
 
     Progress             progress = progress_begin("converting", true);
     mixt_convert_options settings = mixt_convert_defaults();
@@ -18,7 +34,7 @@ Exit cmd_convert(const App *app)
     settings.log_user      = (void *)(uintptr_t)app;
     settings.progress      = progress_show;
     settings.progress_user = &progress;
-    const mixt_status status = mixt_convert(app->options->arguments[0], to, &settings, &error);
+    const mixt_status status = mixt_convert(from, to, &settings, &error);
     progress_end(&progress);
     return status == MIXT_OK ? DONE : problem(app, &error, NULL);
 }

@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "input.h"
 #include "load.h"
+#include "output.h"
 #include "progress.h"
 
 /* The rows of every id.  In pieces of whole steps, so that --batch means what it says and Ctrl-C
@@ -49,7 +50,7 @@ static Exit write_all(const App *app, Loaded *loaded, const Ids *ids)
     mixt_status status = score(app, loaded, ids, logits, &error);
     if (status == MIXT_OK)
         status = mixt_npy_write(opt_text(app->options, OPT_OUTPUT), MIXT_NPY_F32, logits, dims, 2,
-                                &error);
+                                mixt_model_files(loaded->model), &error);
     free(logits);
     return status == MIXT_OK ? DONE : problem(app, &error, NULL);
 }
@@ -61,17 +62,19 @@ static Exit write_last(const App *app, Loaded *loaded, const Ids *ids)
     if (status == MIXT_OK)
         status =
             mixt_npy_write(opt_text(app->options, OPT_OUTPUT), MIXT_NPY_F32,
-                           mixt_session_logits(loaded->session), &loaded->info.n_vocab, 1, &error);
+                           mixt_session_logits(loaded->session), &loaded->info.n_vocab, 1,
+                           mixt_model_files(loaded->model), &error);
     return status == MIXT_OK ? DONE : problem(app, &error, NULL);
 }
 
 Exit cmd_logits(const App *app)
 {
-    if (!opt_given(app->options, OPT_OUTPUT))
-        return complain(app, USAGE, "expected -o FILE, the .npy file to write");
+    const char *to = opt_text(app->options, OPT_OUTPUT);
+    if (!to) return complain(app, USAGE, "expected -o FILE, the .npy file to write");
     Loaded loaded = { 0 };
     Ids    ids    = { 0 };
     Exit   code   = load_model(app, app->options->arguments[0], false, &loaded);
+    if (code == DONE) code = output_check(app, to, loaded.model);
     if (code == DONE) code = ids_from_option(app, loaded.info.n_vocab, &ids);
     if (code == DONE) code = load_network(app, ids.n, &loaded);
     if (code == DONE)

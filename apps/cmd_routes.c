@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "input.h"
 #include "load.h"
+#include "output.h"
 
 typedef struct Routes {
     int64_t  L, T, U;
@@ -30,14 +31,16 @@ static void collect(const mixt_session *session, Routes *r)
     }
 }
 
-static mixt_status write_routes(const App *app, const Routes *r, mixt_error *error)
+static mixt_status write_routes(const App *app, const mixt_model *model, const Routes *r,
+                                mixt_error *error)
 {
-    const int64_t dims[3] = { r->L, r->T, r->U };
-    const char   *weights = opt_text(app->options, OPT_WEIGHTS);
+    const int64_t            dims[3] = { r->L, r->T, r->U };
+    const char *const *const inputs  = mixt_model_files(model);
+    const char              *weights = opt_text(app->options, OPT_WEIGHTS);
     mixt_status status = mixt_npy_write(opt_text(app->options, OPT_OUTPUT), MIXT_NPY_I32,
-                                        r->experts, dims, 3, error);
+                                        r->experts, dims, 3, inputs, error);
     if (status == MIXT_OK && weights)
-        status = mixt_npy_write(weights, MIXT_NPY_F32, r->weights, dims, 3, error);
+        status = mixt_npy_write(weights, MIXT_NPY_F32, r->weights, dims, 3, inputs, error);
     return status;
 }
 
@@ -57,7 +60,7 @@ static Exit trace(const App *app, Loaded *loaded, const Ids *ids)
         mixt_status status = mixt_session_trace(loaded->session, true, &error);
         if (status == MIXT_OK) status = load_read(loaded, ids->ids, ids->n, NULL, &error);
         if (status == MIXT_OK) collect(loaded->session, &r);
-        if (status == MIXT_OK) status = write_routes(app, &r, &error);
+        if (status == MIXT_OK) status = write_routes(app, loaded->model, &r, &error);
         if (status != MIXT_OK) code = problem(app, &error, NULL);
     }
     free(r.experts);
@@ -65,9 +68,19 @@ static Exit trace(const App *app, Loaded *loaded, const Ids *ids)
     return code;
 }
 
+static Exit check_outputs(const App *app, const mixt_model *model)
+{
+    const char *to = opt_text(app->options, OPT_OUTPUT);
+    const char *weights = opt_text(app->options, OPT_WEIGHTS);
+    Exit        code = output_check(app, to, model);
+    if (code == DONE && weights) code = output_check(app, weights, model);
+    if (code == DONE && weights) code = output_differs(app, weights, to);
+    return code;
+}
+
 Exit cmd_routes(const App *app)
 {
-    if (!opt_given(app->options, OPT_OUTPUT))
+    if (!opt_text(app->options, OPT_OUTPUT))
         return complain(app, USAGE, "expected -o FILE, the .npy file to write");
     Loaded loaded = { 0 };
     Ids    ids    = { 0 };
@@ -75,6 +88,7 @@ Exit cmd_routes(const App *app)
     if (code == DONE && loaded.info.n_experts == 0)
         code = complain(app, BAD_DATA, "%s: expected a mixture of experts, found a dense model",
                         app->options->arguments[0]);
+    if (code == DONE) code = check_outputs(app, loaded.model);
     if (code == DONE) code = ids_from_option(app, loaded.info.n_vocab, &ids);
     if (code == DONE) code = load_network(app, ids.n, &loaded);
     if (code == DONE) code = trace(app, &loaded, &ids);

@@ -2,7 +2,7 @@
  * apps/cmd_synth.c - a model of a true shape with random weights. */
 #include <mixt_tools.h>
 
-#include "app.h"
+#include "output.h"
 #include "progress.h"
 
 Exit cmd_synth(const App *app)
@@ -10,6 +10,8 @@ Exit cmd_synth(const App *app)
     const Options *o  = app->options;
     const char    *to = opt_text(o, OPT_OUTPUT);
     if (!to) return complain(app, USAGE, "expected -o FILE, the GGUF file to write");
+    const Exit fit = output_check(app, to, NULL);
+    if (fit != DONE) return fit;
 
     Progress           progress = progress_begin("writing", true);
     mixt_synth_options settings = mixt_synth_defaults();

@@ -100,13 +100,25 @@ void conversation_json(const Conversation *c, Buffer *out)
     buffer_char(out, ']');
 }
 
-Status conversation_save(const Conversation *c, const char *path, Error *error)
+static Status write_text(const char *path, const char *const *inputs, const Buffer *text,
+                         Error *error)
+{
+    Writer writer;
+    if (text->failed) return fail_memory(error, path);
+    TRY(writer_open(path, inputs, &writer, error));
+    const Status status = writer_add(&writer, text->data, text->n_bytes, error);
+    if (status == OK) return writer_commit(&writer, error);
+    writer_abandon(&writer);
+    return status;
+}
+
+Status conversation_save(const Conversation *c, const char *path, const char *const *inputs,
+                         Error *error)
 {
     Buffer text = { 0 };
     conversation_json(c, &text);
     buffer_char(&text, '\n');
-    const Status status =
-        text.failed ? fail_memory(error, path) : write_file(path, text.data, text.n_bytes, error);
+    const Status status = write_text(path, inputs, &text, error);
     buffer_free(&text);
     return status;
 }

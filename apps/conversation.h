@@ -20,8 +20,9 @@ Status conversation_system(Conversation *c, const char *content, Error *error);
 const char *conversation_system_text(const Conversation *c);    /* NULL: none               */
 /* An array of {"role", "content"}, what mixt_chat.messages_json wants. */
 void   conversation_json(const Conversation *c, Buffer *out);
-/* A file that `mixt prompt --messages` reads as well. */
-Status conversation_save(const Conversation *c, const char *path, Error *error);
+/* A file that `mixt prompt --messages` reads as well; never one of `inputs`, NULL-ended. */
+Status conversation_save(const Conversation *c, const char *path, const char *const *inputs,
+                         Error *error);
 Status conversation_load(Conversation *c, const char *path, Error *error);
 void   conversation_free(Conversation *c);
 

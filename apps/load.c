@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "input.h"
+#include "output.h"
 #include "progress.h"
 
 /* A file when there is one of that name, otherwise the name of a built-in format. */
@@ -45,7 +46,8 @@ Exit load_model(const App *app, const char *path, bool vocab_only, Loaded *out)
 {
     mixt_error error;
     const Exit code = load_quietly(app, path, vocab_only, out, &error);
-    return error.code ? problem(app, &error, NULL) : code;
+    if (error.code) return problem(app, &error, NULL);
+    return code == DONE ? output_spares(app, out->model) : code;
 }
 
 Exit load_network(const App *app, size_t n_context, Loaded *out)

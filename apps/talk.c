@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "editor.h"
+#include "output.h"
 #include "show.h"
 
 typedef struct Talk {
@@ -234,10 +235,13 @@ static void do_show(Talk *t, const char *rest)
 
 static void do_save(Talk *t, const char *rest)
 {
-    Error error;
-    if (!*rest) return remark(t->speaker->app, "/save: expected the name of a file");
-    if (conversation_save(&t->conversation, rest, &error) != OK)
-        remark(t->speaker->app, "%s", error.text);
+    const App        *app   = t->speaker->app;
+    const mixt_model *model = t->speaker->loaded.model;
+    Error             error;
+    if (!*rest) return remark(app, "/save: expected the name of a file");
+    if (output_check(app, rest, model) != DONE) return;
+    if (conversation_save(&t->conversation, rest, mixt_model_files(model), &error) != OK)
+        remark(app, "%s", error.text);
     else fprintf(stderr, "saved %zu messages to %s\n", t->conversation.n, rest);
 }
 

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import termios
@@ -240,6 +241,22 @@ class Talk(Case):
         self.assertIn("cannot open", t.say("/load /nonexistent.json"))
         self.assertIn("name of a file", t.say("/save"))
         self.assertEqual(self.messages(t), saved, "a failed load changes nothing")
+
+    def test_save_spares_what_is_read(self):
+        mine, link, form = scratch("spared.gguf"), scratch("spared-link"), scratch("form.jinja")
+        shutil.copy(model(), mine)
+        os.symlink(mine, link)
+        with open(form, "w") as file:
+            file.write("{{ messages[0]['content'] }}")
+        self.t = t = Terminal("run", mine, "-n", 2, "--chat-template", form)
+        t.until(r">>> $")
+        for path in (mine, link, form):
+            self.assertIn("same file as the input", t.say(f"/save {path}"))
+        self.assertIn("name of a file", t.say("/save -"))
+        with open(mine, "rb") as copy, open(model(), "rb") as file:
+            self.assertEqual(copy.read(), file.read())
+        with open(form) as file:
+            self.assertTrue(file.read().startswith("{{"))
 
     def test_help_and_unknown(self):
         t = self.start()

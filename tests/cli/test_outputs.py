@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+# tests/cli/test_outputs.py - what is read is never written over: not by name, not by link.
+import os
+import shutil
+import subprocess
+import sys
+
+from support import MIXT, Case, environment, main, mixt, model, scratch
+
+IDS = "1,403,407"
+MAKE_TINY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "make_tiny.py")
+
+
+def made(name, *words):
+    """A model in another container than synth writes."""
+    subprocess.run([sys.executable, MAKE_TINY, "mixtral", *map(str, words), "-o", scratch(name)], check=True, capture_output=True)
+    return scratch(name)
+
+
+def contents(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+class Spared(Case):
+    """`inputs` hold after each command what they held before, and no temporary is left."""
+
+    def setUp(self):
+        self.folder = scratch("spared")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.mkdir(self.folder)
+        self.model = self.path("m.gguf")
+        shutil.copy(model(), self.model)
+        os.symlink("m.gguf", self.path("soft.gguf"))
+        os.link(self.model, self.path("hard.gguf"))
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def refused(self, *words, part="same file as the input", where=None, **more):
+        where = where or self.folder
+        before = {name: contents(os.path.join(where, name)) for name in os.listdir(where)}
+        done = self.expect(mixt(*words, **more), 64)
+        self.one_line(done, part)
+        self.assertEqual(done.stdout, b"")
+        self.assertEqual({name: contents(os.path.join(where, name)) for name in os.listdir(where)}, before, words)
+
+    def test_the_model(self):
+        for name in ("m.gguf", "soft.gguf", "hard.gguf", "./../spared/m.gguf"):
+            out = self.path(name)
+            self.refused("logits", self.model, "--ids", IDS, "-o", out)
+            self.refused("logits", out, "--ids", IDS, "--all", "-o", self.model)
+            self.refused("routes", self.model, "--ids", IDS, "-o", out)
+            self.refused("routes", self.model, "--ids", IDS, "-o", self.path("r.npy"), "--weights", out)
+            self.refused("convert", self.model, "-o", out)
+
+    def test_before_the_work(self):
+        """The ids would take more than the time there is, and more than the memory."""
+        ids = self.path("ids.txt")
+        with open(ids, "w") as file:
+            file.write("5 " * 2_000_000)
+        self.refused("logits", self.model, "--ids", "@" + ids, "--all", "-o", self.model, timeout=20)
+        self.refused("logits", self.model, "--ids", "@" + ids, "-o", ids, timeout=20)
+        self.one_line(self.expect(mixt("logits", self.model, "--ids", "@" + ids, "-o", "/nonexistent/x.npy", timeout=20), 74),
+                      "/nonexistent")
+
+    def test_a_file_of_the_folder(self):
+        """Everything that lies in a model's folder belongs to the model."""
+        folder = made("folder", "--as", "hf", "--shards", 2)
+        with open(os.path.join(folder, "notes.txt"), "w") as file:
+            file.write("mine")
+        names = sorted(os.listdir(folder))
+        self.assertIn("config.json", names)
+        for name in names:
+            self.refused("logits", folder, "--ids", "5,6", "-o", os.path.join(folder, name), where=folder)
+        self.refused("convert", folder, "-o", os.path.join(folder, "config.json"), where=folder)
+
+    def test_any_part(self):
+        where = scratch("parts")
+        os.makedirs(where, exist_ok=True)
+        made("parts/m.gguf", "--split", 3)
+        parts = sorted(os.listdir(where))
+        self.assertEqual(len(parts), 3)
+        for part in parts:
+            self.refused("logits", os.path.join(where, parts[0]), "--ids", "5,6", "-o", os.path.join(where, part), where=where)
+
+    def test_two_outputs(self):
+        os.symlink("new.npy", self.path("later.npy"))
+        before = sorted(os.listdir(self.folder))
+        for other in ("new.npy", "./new.npy", "../spared/new.npy"):
+            done = mixt("routes", self.model, "--ids", IDS, "-o", self.path("new.npy"), "--weights", self.path(other))
+            self.one_line(self.expect(done, 64), "same file as the output")
+            self.assertEqual(sorted(os.listdir(self.folder)), before)
+        with open(self.path("new.npy"), "w") as file:
+            file.write("old")
+        self.refused("routes", self.model, "--ids", IDS, "-o", self.path("new.npy"), "--weights", self.path("later.npy"),
+                     part="same file as the output")
+
+    def test_standard_output(self):
+        """mixt tokenize m.gguf >>m.gguf"""
+        before = contents(self.model)
+        for command in ("tokenize 'm.gguf'", "run 'm.gguf' Once -n 2", "detokenize 'soft.gguf' 403"):
+            done = subprocess.run(["sh", "-c", f"'{MIXT}' {command} </dev/null >>hard.gguf"], cwd=self.folder, env=environment(),
+                                  capture_output=True, timeout=60)
+            self.one_line(self.expect(done, 64), "standard output is the same file")
+            self.assertEqual(contents(self.model), before)
+
+    def test_what_is_no_input_may_be_replaced(self):
+        out = self.path("old.npy")
+        with open(out, "w") as file:
+            file.write("old")
+        self.expect(mixt("logits", self.model, "--ids", IDS, "-o", out), 0)
+        self.assertTrue(contents(out).startswith(b"\x93NUMPY"))
+
+    def test_a_dash_is_no_file(self):
+        for words in (["logits", self.model, "--ids", IDS], ["routes", self.model, "--ids", IDS], ["convert", self.model],
+                      ["synth"]):
+            done = self.expect(mixt(*words, "-o", "-", cwd=self.folder), 64)
+            self.one_line(done, "expected the name of a file", "./-")
+            self.assertNotIn("-", os.listdir(self.folder))
+        self.expect(mixt("logits", self.model, "--ids", IDS, "-o", "./-", cwd=self.folder), 0)
+        self.assertTrue(contents(self.path("-")).startswith(b"\x93NUMPY"))
+
+
+if __name__ == "__main__":
+    main()
