@@ -52,6 +52,7 @@ typedef struct Setting {
         struct { const char *bytes; size_t n_bytes; } text;
         struct { int64_t n; const double *numbers; /* NULL when not kept */ } array;
     };
+    int64_t     offset, bytes;              /* GGUF: the value as it lies in files[0]       */
 } Setting;
 
 typedef struct Catalog {

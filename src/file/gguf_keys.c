@@ -245,8 +245,9 @@ Status gguf_key(Gguf *g, Error *error)
     if (type >= N_GGUF_TYPES)
         return stream_fail(&g->stream, BAD_FILE, error,
                            "expected a value type from 0 to %d, found %u", N_GGUF_TYPES - 1, type);
-    Setting setting = { .key = key };
+    Setting setting = { .key = key, .offset = g->stream.at };
     TRY(read_value(g, type, &setting, error));
+    setting.bytes = g->stream.at - setting.offset;
     TRY(note_frame_key(g, &setting, error));
     return note_key(g, &setting, error);
 }

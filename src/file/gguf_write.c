@@ -186,6 +186,17 @@ Status gguf_put_texts(GgufWriter *w, const char *key, const char *const *texts,
     return put_done(w, error);
 }
 
+Status gguf_put_value(GgufWriter *w, const char *key, uint32_t type, const void *bytes,
+                      size_t n_bytes, Error *error)
+{
+    if (type >= N_GGUF_TYPES)
+        return fail(error, BAD_ARGUMENT, "%s: key '%.100s': expected a type from 0 to %d, found %u",
+                    w->path, key, N_GGUF_TYPES - 1, type);
+    TRY(put_key(w, key, (GgufType)type, error));
+    buffer_append(&w->settings, bytes, n_bytes);
+    return put_done(w, error);
+}
+
 bool gguf_has_key(const GgufWriter *w, const char *key)
 {
     return map_get(&w->keys, key, strlen(key), -1) >= 0;

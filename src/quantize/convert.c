@@ -6,6 +6,7 @@
  * keeps its format keeps its bytes. */
 #include "quantize/convert.h"
 
+#include "file/gguf.h"
 #include "quantize/fill.h"
 #include "quantize/recipe.h"
 
@@ -14,7 +15,10 @@
 #include <string.h>
 #include <strings.h>
 
-enum { CHUNK_VALUES = 256 << 10 };      /* numbers held at a time: a megabyte of floats     */
+enum {
+    CHUNK_VALUES      = 256 << 10,      /* numbers held at a time: a megabyte of floats     */
+    SETTING_BYTES_MAX = 64 << 20        /* of one setting that only passes through          */
+};
 
 typedef struct Conversion {
     const ConvertOptions *options;
@@ -113,24 +117,21 @@ static Status plan(Conversion *c, Error *error)
 
 /* ---- settings ---- */
 
+/* As it is, byte for byte: then arrays, negative and long numbers need no care. */
 static Status copy_setting(const Conversion *c, const Setting *s, Error *error)
 {
-    switch (s->kind) {
-    case SETTING_BOOL:  return gguf_put_bool(c->w, s->key, s->flag, error);
-    case SETTING_FLOAT: return gguf_put_f32(c->w, s->key, (float)s->real, error);
-    case SETTING_TEXT:  return gguf_put_text(c->w, s->key, s->text.bytes, s->text.n_bytes, error);
-    case SETTING_UINT:
-        if (s->natural <= UINT32_MAX)
-            return gguf_put_u32(c->w, s->key, (uint32_t)s->natural, error);
-        break;
-    case SETTING_INT:
-        if (s->integer >= 0 && s->integer <= UINT32_MAX)
-            return gguf_put_u32(c->w, s->key, (uint32_t)s->integer, error);
-        break;
-    case SETTING_ARRAY: break;
+    const uint32_t type = s->kind == SETTING_ARRAY ? GGUF_ARRAY : (uint32_t)s->gguf_type;
+    if (s->bytes > SETTING_BYTES_MAX) {
+        say(c, s->key, "this setting is too long to be copied");
+        return OK;
     }
-    say(c, s->key, "this setting is not copied");
-    return OK;
+    uint8_t *value = malloc((size_t)s->bytes + 1);
+    if (!value) return fail_memory(error, "the settings");
+    Status status = file_read(&c->catalog.files[0], s->offset, value, (size_t)s->bytes, error);
+    if (status == OK)
+        status = gguf_put_value(c->w, s->key, type, value, (size_t)s->bytes, error);
+    free(value);
+    return status;
 }
 
 /* What describes the file rather than the model stays behind. */

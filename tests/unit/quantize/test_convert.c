@@ -3,6 +3,7 @@
  * Folders are converted, bit by bit, in tests/golden. */
 #include "model_file.h"
 
+#include "file/gguf.h"
 #include "file/gguf_write.h"
 #include "quantize/convert.h"
 
@@ -230,6 +231,29 @@ static void put_scalars(const Catalog *c, GgufWriter *w)
     }
 }
 
+/* What scalars of 32 bits cannot say. */
+static void put_odd_settings(GgufWriter *w)
+{
+    static const char *const tags[] = { "mixture", "", "of\nexperts" };
+    static const size_t n_bytes[] = { 7, 0, 10 };
+    const int64_t low = INT64_MIN;
+    const uint64_t high = UINT64_MAX - 1;
+    const double third = 1.0 / 3.0;
+    const int8_t minus = -3;
+    /* an array of two arrays: of u16 5, 6 and of u8 7 */
+    static const uint8_t nested[] = { 9, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0,
+                                      0, 0, 5, 0, 6, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7 };
+    gguf_put_i32s(w, "general.numbers", (const int32_t[]){ -1, 2 }, 2, NULL);
+    gguf_put_f32s(w, "general.floats", (const float[]){ 0.1f, NAN }, 2, NULL);
+    gguf_put_texts(w, "general.tags", tags, n_bytes, 3, NULL);
+    gguf_put_value(w, "general.low", GGUF_I64, &low, 8, NULL);
+    gguf_put_value(w, "general.high", GGUF_U64, &high, 8, NULL);
+    gguf_put_value(w, "general.third", GGUF_F64, &third, 8, NULL);
+    gguf_put_value(w, "general.minus", GGUF_I8, &minus, 1, NULL);
+    gguf_put_value(w, "general.nested", GGUF_ARRAY, nested, sizeof nested, NULL);
+    assert_int_equal(gguf_put_value(w, "general.none", 13, nested, 1, NULL), BAD_ARGUMENT);
+}
+
 static const char *changed(const char *from, const char *name, Change how)
 {
     Catalog c = opened(from);
@@ -242,7 +266,7 @@ static const char *changed(const char *from, const char *name, Change how)
         gguf_put_text(w, "general.license", "apache-2.0", 10, NULL);
         gguf_put_bool(w, "general.tested", true, NULL);
         gguf_put_f32(w, "general.warmth", 36.6f, NULL);
-        gguf_put_i32s(w, "general.numbers", (const int32_t[]){ 1, 2 }, 2, NULL);
+        put_odd_settings(w);
         gguf_put_u32(w, "split.count", 1, NULL);
     }
     each_piece(&c, &how, w, false);
@@ -286,6 +310,20 @@ static void test_tied(void **state)
     catalog_close(&b);
 }
 
+/* Not only the value but its type and bytes. */
+static void expect_same_value(const Catalog *a, const Catalog *b, const char *key)
+{
+    const Setting *want = catalog_setting(a, key), *got = catalog_setting(b, key);
+    uint8_t x[256], y[256];
+    if (want->gguf_type != got->gguf_type || want->bytes != got->bytes)
+        fail_msg("%s: want type %d, %lld bytes, got %d, %lld", key, want->gguf_type,
+                 (long long)want->bytes, got->gguf_type, (long long)got->bytes);
+    assert_true(want->bytes <= (int64_t)sizeof x);
+    assert_int_equal(file_read(&a->files[0], want->offset, x, (size_t)want->bytes, NULL), OK);
+    assert_int_equal(file_read(&b->files[0], got->offset, y, (size_t)got->bytes, NULL), OK);
+    if (memcmp(x, y, (size_t)want->bytes)) fail_msg("%s: other bytes", key);
+}
+
 static void note_line(void *user, const char *line)
 {
     snprintf(user, 200, "%s", line);
@@ -301,14 +339,17 @@ static void test_settings(void **state)
     const ConvertOptions c = { .log = note_line, .log_user = line };
     assert_int_equal(convert(from, scratch_file("more2.gguf"), &c, NULL), OK);
     Catalog a = opened(from), b = opened(scratch_file("more2.gguf"));
-    static const char *const kept[] = { "general.license", "general.tested", "general.warmth",
-                                        "general.name" };
-    for (int i = 0; i < ARRAY_LEN(kept); i++)
+    static const char *const kept[] = {
+        "general.license", "general.tested", "general.warmth", "general.name",
+        "general.numbers", "general.floats", "general.tags",   "general.low",
+        "general.high",    "general.third",  "general.minus",  "general.nested",
+    };
+    for (int i = 0; i < ARRAY_LEN(kept); i++) {
         expect_same_setting(catalog_setting(&a, kept[i]), catalog_setting(&b, kept[i]));
+        expect_same_value(&a, &b, kept[i]);
+    }
     assert_null(catalog_setting(&b, "split.count"));
-    assert_null(catalog_setting(&b, "general.numbers"));
-    if (!strstr(line, "general.numbers"))
-        fail_msg("want a line about general.numbers, got '%s'", line);
+    if (*line) fail_msg("want no line: nothing was left behind; got '%s'", line);
     catalog_close(&a);
     catalog_close(&b);
 }
