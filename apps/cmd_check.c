@@ -2,32 +2,44 @@
  * apps/cmd_check.c - is this file what it says? */
 #include <mixt_tools.h>
 
+#include <string.h>
+
 #include "json.h"
 
-static Exit report(const App *app, const char *path, const char *line, const mixt_error *error)
+/* A mixt_log_fn: the warnings of a check, for its JSON. */
+static void keep_line(void *warnings, const char *line)
 {
-    Json json = { 0 };
+    json_text(warnings, line, strlen(line));
+}
+
+static Exit check_json(const App *app, const char *path)
+{
+    Json       json = { 0 };
+    char       line[1024];
+    mixt_error error;
     json_open(&json, '{');
     json_key_text(&json, "path", path);
-    json_key_bool(&json, "ok", error == NULL);
-    if (error) json_key_text(&json, "status", mixt_status_name(error->code));
-    json_key_text(&json, error ? "error" : "line", error ? error->text : line);
+    json_key(&json, "warnings");
+    json_open(&json, '[');
+    const mixt_status status = mixt_check(path, line, sizeof line, keep_line, &json, &error);
+    json_close(&json, ']');
+    json_key_bool(&json, "ok", status == MIXT_OK);
+    if (status != MIXT_OK) json_key_text(&json, "status", mixt_status_name(status));
+    if (status != MIXT_OK) json_key_text(&json, "error", error.text);
+    else json_key_text(&json, "line", line);
     json_close(&json, '}');
-    return json_print(app, &json);
+    const Exit printed = json_print(app, &json);
+    return printed == DONE ? exit_of(status) : printed;
 }
 
 Exit cmd_check(const App *app)
 {
-    const char       *path = app->options->arguments[0];
-    const bool        json = opt_flag(app->options, OPT_JSON);
-    char              line[1024];
-    mixt_error        error;
-    const mixt_status status = mixt_check(path, line, sizeof line, &error);
-    if (json) {
-        const Exit printed = report(app, path, line, status == MIXT_OK ? NULL : &error);
-        return printed == DONE ? exit_of(status) : printed;
-    }
-    if (status != MIXT_OK) return problem(app, &error, NULL);
+    const char *path = app->options->arguments[0];
+    char        line[1024];
+    mixt_error  error;
+    if (opt_flag(app->options, OPT_JSON)) return check_json(app, path);
+    if (mixt_check(path, line, sizeof line, remark_line, (void *)(uintptr_t)app, &error) != MIXT_OK)
+        return problem(app, &error, NULL);
     out_format("%s\n", line);
     return DONE;
 }

@@ -14,6 +14,9 @@ if not MIXT or not os.access(MIXT, os.X_OK):
     print("skipped: MIXT names no program")
     sys.exit(77)
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
+import make_tiny  # noqa: E402,F401  models that synth does not write
+
 SCRATCH = tempfile.mkdtemp(prefix="mixt-cli-")
 atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 

@@ -5,7 +5,7 @@ import os
 
 import numpy
 
-from support import Case, main, mixt, model, scratch
+from support import Case, main, make_tiny, mixt, model, scratch
 
 IDS = "1,403,407,261,378,300,299"
 TEXTS = ["Hello", "Once upon a time", " leading", "trailing ", "two\n\nlines\n", "caf\u00e9 \u2603 \U0001f600", "\ttab  two blanks", ""]
@@ -171,6 +171,22 @@ class Models(Case):
         for word in ("mixtral", "8 in each layer, 2 used", "GiB" if "GB" in text else "MiB", "Q4_K", "template", "tokenizer", "ends"):
             self.assertIn(word, text)
         self.assertGreater(len(mixt("show", model(), "--tensors").stdout), len(text))
+
+    def test_check_says_warnings(self):
+        """A tensor nobody asked for is no failure, but is said: once, where the report goes."""
+        shape = make_tiny.SHAPES["mixtral"]
+        tensors = make_tiny.gguf_tensors(shape, make_tiny.weights(shape, 1), "F32")
+        tensors.append(("blk.0.foo.weight", "F32", numpy.zeros((4, 4), numpy.float32)))
+        path = scratch("extra.gguf")
+        make_tiny.write_gguf(path, make_tiny.gguf_settings(shape), tensors)
+        done = self.expect(mixt("check", path), 0)
+        self.one_line(done, "mixt check: ", "blk.0.foo.weight")
+        told = self.expect(mixt("check", path, "--json"), 0)
+        self.assertEqual(told.stderr, b"")
+        told = json.loads(told.stdout)
+        self.assertEqual((told["ok"], len(told["warnings"])), (True, 1))
+        self.assertIn(told["warnings"][0], done.stderr.decode())
+        self.assertEqual(json.loads(mixt("check", model(), "--json").stdout)["warnings"], [])
 
     def test_convert(self):
         path = scratch("q8.gguf")

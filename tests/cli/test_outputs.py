@@ -3,18 +3,10 @@
 import os
 import shutil
 import subprocess
-import sys
 
-from support import MIXT, Case, environment, main, mixt, model, scratch
+from support import MIXT, Case, environment, main, make_tiny, mixt, model, scratch
 
 IDS = "1,403,407"
-MAKE_TINY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "make_tiny.py")
-
-
-def made(name, *words):
-    """A model in another container than synth writes."""
-    subprocess.run([sys.executable, MAKE_TINY, "mixtral", *map(str, words), "-o", scratch(name)], check=True, capture_output=True)
-    return scratch(name)
 
 
 def contents(path):
@@ -23,7 +15,7 @@ def contents(path):
 
 
 class Spared(Case):
-    """`inputs` hold after each command what they held before, and no temporary is left."""
+    """A refused command leaves every file as it was, and no temporary."""
 
     def setUp(self):
         self.folder = scratch("spared")
@@ -66,7 +58,8 @@ class Spared(Case):
 
     def test_a_file_of_the_folder(self):
         """Everything that lies in a model's folder belongs to the model."""
-        folder = made("folder", "--as", "hf", "--shards", 2)
+        folder = scratch("folder")
+        make_tiny.make_hf(folder, make_tiny.SHAPES["mixtral"], shards=2)
         with open(os.path.join(folder, "notes.txt"), "w") as file:
             file.write("mine")
         names = sorted(os.listdir(folder))
@@ -78,7 +71,7 @@ class Spared(Case):
     def test_any_part(self):
         where = scratch("parts")
         os.makedirs(where, exist_ok=True)
-        made("parts/m.gguf", "--split", 3)
+        make_tiny.make_gguf(os.path.join(where, "m.gguf"), make_tiny.SHAPES["mixtral"], split=3)
         parts = sorted(os.listdir(where))
         self.assertEqual(len(parts), 3)
         for part in parts:
