@@ -44,8 +44,8 @@ Status writer_open(const char *path, const char *const *inputs /* NULL-ended, or
                    Writer *out, Error *error);
 Status writer_add(Writer *writer, const void *bytes, size_t n_bytes, Error *error);
 Status writer_pad(Writer *writer, int64_t alignment, Error *error);     /* zeros up to a multiple */
-/* The caller is about to add n_bytes: IO_FAILED at once when the disk has not that much room, rather
- * than after an hour and with a disk that is full for everybody. */
+/* The caller is about to add n_bytes: IO_FAILED at once when the disk has not that much room,
+ * rather than after an hour and with a disk that is full for everybody. */
 Status writer_expect(Writer *writer, int64_t n_bytes, Error *error);
 Status writer_commit(Writer *writer, Error *error);     /* the file now exists; closes     */
 void   writer_abandon(Writer *writer);                  /* nothing happened; after commit: no-op */

@@ -28,7 +28,7 @@ Status gguf_put_i32s(GgufWriter *w, const char *key, const int32_t *values, size
 Status gguf_put_f32s(GgufWriter *w, const char *key, const float *values, size_t n, Error *error);
 Status gguf_put_texts(GgufWriter *w, const char *key, const char *const *texts,
                       const size_t *n_bytes, size_t n, Error *error);
-/* A value as another file has it: `type` is GGUF's number for its type, `bytes` follow that number. */
+/* A value as another file has it: `type` is GGUF's number for its type, `bytes` follow it there. */
 Status gguf_put_value(GgufWriter *w, const char *key, uint32_t type, const void *bytes,
                       size_t n_bytes, Error *error);
 /* All tokenizer.* keys but the chat template.  UNSUPPORTED when GGUF cannot say what it says. */

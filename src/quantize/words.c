@@ -22,7 +22,8 @@ const char words_template[] =
     "{%- if message['role'] != ('user' if loop.index0 % 2 == 0 else 'assistant') %}"
     "{{- raise_exception('user and assistant must take turns, a user first') }}{%- endif %}"
     "{%- if message['role'] == 'assistant' %}{{- ' ' + message['content'] + eos_token }}"
-    "{%- else %}{{- ' [INST] ' }}{%- if loop.first and system %}{{- system + '\\n\\n' }}{%- endif %}"
+    "{%- else %}{{- ' [INST] ' }}"
+    "{%- if loop.first and system %}{{- system + '\\n\\n' }}{%- endif %}"
     "{{- message['content'] + ' [/INST]' }}{%- endif %}"
     "{%- endfor %}";
 

@@ -318,7 +318,7 @@ static void room_is_asked_for_beforehand(void **state)
         io_fault = NULL;
         if (got != rows[i].want)
             fail_msg("row %d: want %d, got %d %s", i, rows[i].want, got, error.text);
-        assert_int_equal(writer_commit(&w, NULL), rows[i].want);    /* refused once, refused for good */
+        assert_int_equal(writer_commit(&w, NULL), rows[i].want);    /* refused for good          */
         assert_int_equal(letter_of(path, OLD_BYTES), rows[i].want == OK ? 0 : 'o');
         assert_int_equal(n_leftovers(), 0);
         make_file(path, 'o', OLD_BYTES);

@@ -240,9 +240,11 @@ static void put_odd_settings(GgufWriter *w)
     const uint64_t high = UINT64_MAX - 1;
     const double third = 1.0 / 3.0;
     const int8_t minus = -3;
-    /* an array of two arrays: of u16 5, 6 and of u8 7 */
-    static const uint8_t nested[] = { 9, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0,
-                                      0, 0, 5, 0, 6, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7 };
+    static const uint8_t nested[] = {
+        9, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,                 /* of arrays, two               */
+        2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 5, 0, 6, 0,     /* of u16, two                  */
+        0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7               /* of u8, one                   */
+    };
     gguf_put_i32s(w, "general.numbers", (const int32_t[]){ -1, 2 }, 2, NULL);
     gguf_put_f32s(w, "general.floats", (const float[]){ 0.1f, NAN }, 2, NULL);
     gguf_put_texts(w, "general.tags", tags, n_bytes, 3, NULL);

@@ -156,7 +156,9 @@ static void test_template(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_pieces), cmocka_unit_test(test_text),
-                                        cmocka_unit_test(test_limits), cmocka_unit_test(test_template) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pieces), cmocka_unit_test(test_text),
+        cmocka_unit_test(test_limits), cmocka_unit_test(test_template),
+    };
     return cmocka_run_group_tests_name("quantize.words", tests, NULL, NULL);
 }
