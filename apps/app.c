@@ -67,7 +67,7 @@ void remark_line(void *app, const char *line)
 Exit problem(const App *app, const mixt_error *error, const char *advice)
 {
     const Exit code = exit_of(error->code);
-    if (code == INTERRUPTED) return code;       /* who pressed Ctrl-C knows                 */
+    if (code == INTERRUPTED) return code;       /* who asked for it knows                   */
     return complain(app, code, "%s%s%s", error->text, advice ? "; " : "", advice ? advice : "");
 }
 
@@ -78,42 +78,76 @@ Exit base_problem(const App *app, const Error *error)
 
 /* ---- interruption ---- */
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t stopped;           /* Ctrl-C: 1                                */
+static volatile sig_atomic_t ended_by;          /* SIGTERM or SIGHUP: its number            */
 
-static void on_interrupt(int number)
+static void on_stop(int number)
 {
     (void)number;
-    if (interrupted) _exit(INTERRUPTED);        /* nobody has looked since the first one    */
-    interrupted = 1;
+    if (stopped) _exit(INTERRUPTED);            /* nobody has looked since the first one    */
+    stopped = 1;
+}
+
+/* These come twice without impatience: from timeout(1), or a shell and its terminal. */
+static void on_end(int number)
+{
+    ended_by = number;
+}
+
+static void listen_to(int number, void (*handler)(int))
+{
+    /* Writes go on as if nothing had been; who waits for input does so in interrupt_wait. */
+    struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, NULL);
 }
 
 void interrupt_listen(void)
 {
-    /* Writes go on as if nothing had been; who waits for input does so in interrupt_wait. */
-    struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = SA_RESTART };
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
+    struct sigaction before;
+    listen_to(SIGINT, on_stop);
+    listen_to(SIGTERM, on_end);
+    if (sigaction(SIGHUP, NULL, &before) || before.sa_handler != SIG_IGN)   /* nohup: goes on */
+        listen_to(SIGHUP, on_end);
     signal(SIGPIPE, SIG_IGN);                   /* a closed pipe is an error of write()     */
 }
 
 bool interrupt_pending(void)
 {
-    return interrupted != 0;
+    return stopped || ended_by;
+}
+
+int interrupt_asked(void *unused)
+{
+    (void)unused;
+    return interrupt_pending();
 }
 
 void interrupt_forget(void)
 {
-    interrupted = 0;
+    stopped = 0;
+}
+
+bool interrupt_ends(void)
+{
+    return ended_by != 0;
+}
+
+int interrupt_exit(Exit code)
+{
+    return code == INTERRUPTED && ended_by ? 128 + ended_by : (int)code;
 }
 
 bool interrupt_wait(int fd)
 {
     struct pollfd in = { .fd = fd, .events = POLLIN };
-    sigset_t      stop, open;
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGINT);
-    sigprocmask(SIG_BLOCK, &stop, &open);
-    const bool readable = !interrupted && ppoll(&in, 1, NULL, &open) > 0;
+    sigset_t      ours, open;
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGINT);
+    sigaddset(&ours, SIGTERM);
+    sigaddset(&ours, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ours, &open);
+    const bool readable = !interrupt_pending() && ppoll(&in, 1, NULL, &open) > 0;
     sigprocmask(SIG_SETMASK, &open, NULL);
     return readable;
 }
@@ -157,7 +191,7 @@ Exit out_finish(const App *app, Exit code)
     out_flush();
     if (!out_errno && close(STDOUT_FILENO)) out_errno = errno;      /* some disks tell only now */
     if (!out_errno) return code;
-    if (out_errno == EPIPE) return code == INTERRUPTED ? DONE : code;
+    if (out_errno == EPIPE) return code;
     if (code != DONE && code != INTERRUPTED) return code;           /* one failure is enough    */
     return complain(app, DISK, "cannot write to standard output: %s", strerror(out_errno));
 }

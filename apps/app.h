@@ -35,12 +35,20 @@ void remark_line(void *app, const char *line);
 
 /* ---- interruption ---- */
 
-/* Ctrl-C sets a flag that long work asks for; a second one, not yet answered, ends the program. */
+/* SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal is gone) set a flag that long work asks for: it
+ * stops, clears away what is half done and fails with INTERRUPTED.  A second Ctrl-C that finds the
+ * first one unanswered ends the program on the spot. */
 void interrupt_listen(void);
 bool interrupt_pending(void);
+/* For mixt_engine_options.cancel. */
+int  interrupt_asked(void *unused);
+/* A conversation goes on after Ctrl-C; not after the other two. */
 void interrupt_forget(void);
-/* Waits until fd can be read.  False after a signal; Ctrl-C cannot slip in between looking for it
- * and going to sleep. */
+bool interrupt_ends(void);
+/* What the program exits with: for INTERRUPTED 130, 143 or 129, as shells count signals. */
+int  interrupt_exit(Exit code);
+/* Waits until fd can be read.  False after a signal; none can slip in between looking for it and
+ * going to sleep. */
 bool interrupt_wait(int fd);
 
 /* ---- standard output ---- */

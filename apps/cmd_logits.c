@@ -10,8 +10,7 @@
 #include "output.h"
 #include "progress.h"
 
-/* The rows of every id.  In pieces of whole steps, so that --batch means what it says and Ctrl-C
- * works. */
+/* The rows of every id.  In pieces of whole steps, so that --batch means what it says. */
 static mixt_status score(const App *app, Loaded *loaded, const Ids *ids, float *logits,
                          mixt_error *error)
 {
@@ -21,10 +20,7 @@ static mixt_status score(const App *app, Loaded *loaded, const Ids *ids, float *
     Progress     progress = progress_begin("computing", false);
     mixt_status  status   = MIXT_OK;
     for (size_t done = 0; done < ids->n && status == MIXT_OK;) {
-        if (progress_show(&progress, (int64_t)done, (int64_t)ids->n)) {
-            *error = (mixt_error){ .code = MIXT_CANCELLED };
-            return progress_end(&progress), MIXT_CANCELLED;
-        }
+        progress_show(&progress, (int64_t)done, (int64_t)ids->n);
         const size_t n = ids->n - done < piece ? ids->n - done : piece;
         status         = mixt_session_score(loaded->session, ids->ids + done, n,
                                             logits + done * (size_t)loaded->info.n_vocab, error);

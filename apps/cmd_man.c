@@ -111,7 +111,7 @@ static void exit_section(void)
              ".TP\n69\nA download or its verification failed.\n"
              ".TP\n71\nIt does not fit in memory.\n"
              ".TP\n74\nReading or writing failed.\n"
-             ".TP\n130\nInterrupted.\n");
+             ".TP\n130\nInterrupted; 143 or 129 when SIGTERM or SIGHUP did it.\n");
 }
 
 static void page_of_command(const Command *command)

@@ -72,6 +72,7 @@ static void listen_for_changes(void)
 static int read_byte(EditLine *el, char *out)
 {
     while (!interrupt_wait(STDIN_FILENO)) {
+        if (interrupt_ends()) return 0;
         if (!interrupt_pending()) {
             redraw(el);
             continue;

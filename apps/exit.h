@@ -12,7 +12,7 @@ typedef enum Exit {
     NO_DOWNLOAD  = 69,
     NO_FIT       = 71,      /* more than the memory holds                                  */
     DISK         = 74,
-    INTERRUPTED  = 130
+    INTERRUPTED  = 130      /* 128 and the number of the signal: see interrupt_exit        */
 } Exit;
 
 #endif

@@ -64,6 +64,7 @@ Exit load_network(const App *app, size_t n_context, Loaded *out)
     settings.expert_slots  = (size_t)opt_whole(o, OPT_EXPERT_SLOTS);
     settings.progress      = progress_show;
     settings.progress_user = &progress;
+    settings.cancel        = interrupt_asked;
 
     const mixt_status loaded = mixt_engine_new(out->model, &settings, &out->engine, &error);
     progress_end(&progress);
@@ -101,18 +102,14 @@ static size_t common_prefix(const mixt_session *session, const mixt_token *token
 mixt_status load_read(Loaded *loaded, const mixt_token *tokens, size_t n_tokens, size_t *n_reused,
                       mixt_error *error)
 {
-    enum { PIECE = 256 };           /* long enough to compute well, short enough to be stopped */
+    enum { PIECE = 256 };           /* long enough to compute well, short enough for a bar  */
     Progress progress = progress_begin("reading the prompt", false);
     size_t   done     = common_prefix(loaded->session, tokens, n_tokens);
     if (n_reused) *n_reused = done;
     mixt_status status = MIXT_OK;
     const size_t first = done;
     do {
-        if (progress_show(&progress, (int64_t)(done - first), (int64_t)(n_tokens - first))) {
-            status = MIXT_CANCELLED;
-            *error = (mixt_error){ .code = status, .text = "interrupted" };
-            break;
-        }
+        progress_show(&progress, (int64_t)(done - first), (int64_t)(n_tokens - first));
         done   = n_tokens - done > PIECE ? done + PIECE : n_tokens;
         status = mixt_session_sync(loaded->session, tokens, done, error);
     } while (status == MIXT_OK && done < n_tokens);

@@ -22,8 +22,8 @@ Exit load_quietly(const App *app, const char *path, bool vocab_only, Loaded *out
 Exit load_network(const App *app, size_t n_context, Loaded *out);
 void load_free(Loaded *loaded);
 
-/* The session holds exactly these tokens; the prefix it has is kept.  In pieces, with a bar, so
- * that Ctrl-C is answered: MIXT_CANCELLED then.  n_reused may be NULL. */
+/* The session holds exactly these tokens; the prefix it has is kept.  In pieces, with a bar.
+ * n_reused may be NULL. */
 mixt_status load_read(Loaded *loaded, const mixt_token *tokens, size_t n_tokens, size_t *n_reused,
                       mixt_error *error);
 

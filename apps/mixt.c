@@ -53,7 +53,7 @@ static void occupy_standard_files(void)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0) _exit(FAILED_OTHER);
 }
 
-static Exit run_command(const Command *command, int n, char **words)
+static int run_command(const Command *command, int n, char **words)
 {
     Options options_here = { 0 };
     App     app          = { .command = command, .options = &options_here };
@@ -65,7 +65,7 @@ static Exit run_command(const Command *command, int n, char **words)
     else code = command->run(&app);
     code = out_finish(&app, code);
     options_free(&options_here);
-    return code;
+    return interrupt_exit(code);
 }
 
 int main(int n, char **words)
@@ -85,5 +85,5 @@ int main(int n, char **words)
     if (strcmp(first, "-V") == 0 || strcmp(first, "--version") == 0) first = "version";
     const Command *command = command_find(first);
     if (!command) return (int)command_unknown(&app, first);
-    return (int)run_command(command, n - 2, words + 2);
+    return run_command(command, n - 2, words + 2);
 }

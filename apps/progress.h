@@ -14,7 +14,7 @@ typedef struct Progress {
 } Progress;
 
 Progress progress_begin(const char *what, bool bytes);
-/* A mixt_progress_fn: `user` is the Progress.  Non-zero after Ctrl-C. */
+/* A mixt_progress_fn: `user` is the Progress.  Non-zero once somebody asked to stop. */
 int  progress_show(void *user, int64_t done, int64_t total);
 void progress_end(Progress *progress);      /* wipes the line                               */
 

@@ -89,7 +89,7 @@ static void say(Talk *t, const char *text)
     } else {
         conversation_drop(&t->conversation, n_held);
     }
-    if (out_failed()) t->over = true;
+    if (out_failed() || interrupt_ends()) t->over = true;
 }
 
 /* ---- /set ---- */

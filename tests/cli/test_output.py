@@ -171,16 +171,62 @@ class Trouble(Case):
         long = model("long.gguf", "--context", "200M")
         self.one_line(self.expect(mixt("run", long, "Once", "--ctx", "200M", preexec_fn=small), 71), "--ctx")
 
-    def test_interrupt_of_a_job_leaves_nothing_behind(self):
-        folder = scratch("interrupted")
+    def job(self, *words, before=(), **more):
+        return subprocess.Popen([*before, MIXT, *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, bufsize=0, env=environment(), **more)
+
+    def ended(self, mine, *signals):
+        for number in signals:
+            mine.send_signal(number)
+        rest, err = mine.communicate(timeout=60)
+        self.assertEqual(err, b"")              # and it closes the pipes
+        return mine.returncode, rest
+
+    def test_what_ends_a_job_leaves_nothing_behind(self):
+        """Neither Ctrl-C, nor kill, nor a terminal that closes; kill and its kin may come twice."""
+        folder = scratch("ended")
         os.mkdir(folder)
-        mine = subprocess.Popen([MIXT, "synth", "--like", "mixtral-8x7b", "--layers", "2", "--type", "Q4_K_M", "-o",
-                                 os.path.join(folder, "big.gguf")], stderr=subprocess.PIPE, env=environment())
-        time.sleep(0.3)
-        mine.send_signal(signal.SIGINT)
+        big = os.path.join(folder, "big.gguf")
+        source = model("source.gguf", "--layers", 8, "--type", "F32", "--experts", 64)
+        for signals, code in (([signal.SIGINT], 130), ([signal.SIGTERM], 143), ([signal.SIGHUP], 129),
+                              ([signal.SIGTERM, signal.SIGTERM], 143), ([signal.SIGHUP, signal.SIGHUP], 129)):
+            for words in (["synth", "--like", "mixtral-8x7b", "--layers", 2, "--type", "Q4_K_M"], ["convert", source, "--type", "q8_0"]):
+                mine = self.job(*words, "-o", big)
+                end = time.monotonic() + 60
+                while not os.listdir(folder) and time.monotonic() < end:
+                    time.sleep(0.002)
+                self.assertEqual(self.ended(mine, *signals), (code, b""), (words, signals))
+                self.assertEqual(os.listdir(folder), [])
+
+    def test_nohup(self):
+        """Who was started to outlive the terminal does."""
+        path = scratch("nohup.gguf")
+        mine = self.job("synth", "--layers", 30, "-o", path, before=["nohup"])
+        while not any(name.startswith(".nohup") for name in os.listdir(os.path.dirname(path))) and mine.poll() is None:
+            time.sleep(0.002)
+        mine.send_signal(signal.SIGHUP)
         mine.communicate(timeout=60)
-        self.assertEqual(mine.returncode, 130)
-        self.assertEqual(os.listdir(folder), [])
+        self.assertEqual(mine.returncode, 0)
+        self.assertIn(b"8 experts", self.expect(mixt("check", path), 0).stdout)
+        os.unlink(path)
+
+    def test_what_ends_an_answer(self):
+        for number, code in ((signal.SIGTERM, 143), (signal.SIGHUP, 129)):
+            mine = self.job("run", model(), "Once", "--ignore-end", "--ctx", 4000, "--temp", 0)
+            first = mine.stdout.read(3)
+            got, rest = self.ended(mine, number)
+            self.assertEqual(got, code)
+            self.assertTrue((first + rest).endswith(b"\n"))
+
+    def test_interrupt_within_a_step(self):
+        """A step of all the rows of a long prompt takes many seconds; nobody waits for its end."""
+        deep = model("deep.gguf", "--layers", 60)
+        mine = self.job("run", deep, "word " * 1000, "--batch", "4K", "--threads", 1)
+        time.sleep(2)
+        self.assertIsNone(mine.poll(), "it was over before anybody could stop it")
+        start = time.monotonic()
+        self.assertEqual(self.ended(mine, signal.SIGINT), (130, b""))
+        self.assertLess(time.monotonic() - start, 5)
 
 
 class Map(Case):
