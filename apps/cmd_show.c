@@ -24,13 +24,14 @@ static const char *grouped(int64_t number, char out[NUMBER_MAX])
     return out;
 }
 
-/* 46702792704 -> "46.70 B" */
+/* 46702792704 -> "46.70 B"; small ones are told in full. */
+enum { ROUNDED_FROM = 1000000 };
 static const char *rounded(int64_t number, char out[NUMBER_MAX])
 {
     const double x = (double)number;
     if (x >= 1e9) snprintf(out, NUMBER_MAX, "%.2f B", x / 1e9);
-    else if (x >= 1e6) snprintf(out, NUMBER_MAX, "%.2f M", x / 1e6);
-    else snprintf(out, NUMBER_MAX, "%" PRId64, number);
+    else if (x >= ROUNDED_FROM) snprintf(out, NUMBER_MAX, "%.2f M", x / 1e6);
+    else return grouped(number, out);
     return out;
 }
 
@@ -60,7 +61,7 @@ static void show_experts(const Loaded *loaded)
     const mixt_model_info *m = &loaded->info;
     char one[NUMBER_MAX], column[NUMBER_MAX];
     if (m->n_experts <= 0) {
-        out_text("experts       none: every weight is used for every token\n");
+        out_format("experts       none: a dense model, feed-forward width %" PRId64 "\n", m->hidden);
         return;
     }
     /* In mixes such as Q4_K_M some layers have more bits than others. */
@@ -77,12 +78,16 @@ static void show_network(const Loaded *loaded)
 {
     const mixt_model_info *m = &loaded->info;
     char a[NUMBER_MAX], b[NUMBER_MAX], c[NUMBER_MAX];
-    out_format("architecture  %s: %" PRId64 " layers, width %" PRId64 ", %" PRId64
-               " heads and %" PRId64 " for keys and values, of %" PRId64 "\n",
-               m->arch, m->n_layers, m->width, m->n_heads, m->n_kv_heads, m->head_size);
+    out_format("architecture  %s: %" PRId64 " layer%s, width %" PRId64 ", %" PRId64
+               " head%s and %" PRId64 " for keys and values, of %" PRId64 "\n",
+               m->arch, m->n_layers, m->n_layers == 1 ? "" : "s", m->width, m->n_heads,
+               m->n_heads == 1 ? "" : "s", m->n_kv_heads, m->head_size);
     show_experts(loaded);
-    out_format("parameters    %s (%s), %s used for a token\n", rounded(m->n_values, a),
-               grouped(m->n_values, b), rounded(m->n_values_active, c));
+    out_format("parameters    %s", rounded(m->n_values, a));
+    if (m->n_values >= ROUNDED_FROM) out_format(" (%s)", grouped(m->n_values, b));
+    if (m->n_values_active < m->n_values)
+        out_format(", %s used for a token", rounded(m->n_values_active, c));
+    out_text("\n");
     out_format("weights       %s, %.2f bits each\n", sizes(m->weight_bytes, a),
                m->n_values > 0 ? 8.0 * (double)m->weight_bytes / (double)m->n_values : 0.0);
     out_format("context       %" PRId64 " tokens; the cache takes %s a token", m->n_context,

@@ -71,9 +71,10 @@ static bool read_id(const char *word, size_t n_bytes, int64_t n_vocab, mixt_toke
 Exit ids_add(const App *app, const char *text, const char *where, Exit code, int64_t n_vocab,
              Ids *out)
 {
-    static const char separators[] = ", \t\r\n";
-    for (text += strspn(text, separators); *text; text += strspn(text, separators)) {
-        const size_t n = strcspn(text, separators);
+    static const char blanks[] = " \t\r\n";
+    text += strspn(text, blanks);
+    while (*text) {
+        const size_t n = strcspn(text, ", \t\r\n");
         mixt_token   id;
         if (!read_id(text, n, n_vocab, &id))
             return complain(app, code,
@@ -82,6 +83,8 @@ Exit ids_add(const App *app, const char *text, const char *where, Exit code, int
         const Exit pushed = ids_push(app, id, out);
         if (pushed != DONE) return pushed;
         text += n;
+        text += strspn(text, blanks);
+        if (*text == ',') text += 1 + strspn(text + 1, blanks);
     }
     return DONE;
 }

@@ -11,7 +11,7 @@ Exit input_read(const App *app, const char *path, Buffer *out);
 
 typedef struct Ids { mixt_token *ids; size_t n, room; } Ids;       /* { 0 } is empty        */
 
-/* Token ids separated by commas or blanks, each a whole number in [0, n_vocab).  `where` and
+/* Token ids with blanks or one comma behind each, whole numbers in [0, n_vocab).  `where` and
  * `code` are for the complaint, which names the first id that is wrong. */
 Exit ids_add(const App *app, const char *text, const char *where, Exit code, int64_t n_vocab,
              Ids *out);

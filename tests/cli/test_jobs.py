@@ -115,11 +115,19 @@ class Arrays(Case):
         self.assertEqual(numpy.load(scratch("s.npy")).tobytes(), want)
 
     def test_bad_ids(self):
-        for ids, code in (("1,2,x", 64), ("1024", 64), ("-1", 64), ("", 64), (",", 64), ("@/nonexistent", 66), ("1;2", 64)):
+        for ids, code in (("1,2,x", 64), ("1024", 64), ("-1", 64), ("", 64), (",", 64), ("@/nonexistent", 66), ("1;2", 64),
+                          ("1,,2", 64), (",1", 64), ("1, ,2", 64)):
             done = self.expect(mixt("logits", model(), "--ids", ids, "-o", scratch("bad.npy")), code)
             self.one_line(done)
             self.assertFalse(os.path.exists(scratch("bad.npy")))
         self.one_line(mixt("logits", model(), "--ids", "1,2,1024", "-o", scratch("bad.npy")), "id 3", "'1024'", "0 to 1023")
+
+    def test_one_comma_between_ids(self):
+        want = self.logits("--ids", "1,403,407").tobytes()
+        for ids in ("1, 403 ,407", "1 403 407", " 1,\n403,\t407,\n"):
+            self.assertEqual(self.logits("--ids", ids).tobytes(), want, ids)
+        self.one_line(mixt("logits", model(), "--ids", "1,,2", "-o", scratch("bad.npy")), "id 2", "found ''")
+        self.assertEqual(mixt("detokenize", model(), "403,", "407").stdout, mixt("detokenize", model(), "403", "407").stdout)
 
     def test_routes(self):
         out, weights = scratch("r.npy"), scratch("w.npy")
@@ -171,6 +179,16 @@ class Models(Case):
         for word in ("mixtral", "8 in each layer, 2 used", "GiB" if "GB" in text else "MiB", "Q4_K", "template", "tokenizer", "ends"):
             self.assertIn(word, text)
         self.assertGreater(len(mixt("show", model(), "--tensors").stdout), len(text))
+
+    def test_show_counts_as_people_do(self):
+        flat = self.expect(mixt("show", model("flat.gguf", "--experts", -1, "--layers", 1, "--width", 64, "--hidden", 96,
+                                               "--type", "Q8_0")), 0)
+        text = flat.stdout.decode()
+        self.assertIn(" 1 layer,", text)
+        self.assertRegex(text, r"parameters +\d{1,3},\d{3}\n")       # once, and all of them are used
+        self.assertRegex(text, r"(?m)^feed-forward ")
+        self.assertNotRegex(text, r"(?m)^experts +\d")
+        self.assertRegex(mixt("show", model()).stdout.decode(), r"parameters +[\d.]+ M \([\d,]+\), [\d.,]+( M)? used for a token\n")
 
     def test_check_says_warnings(self):
         """A tensor nobody asked for is no failure, but is said: once, where the report goes."""
