@@ -154,7 +154,8 @@ Status conversation_load(Conversation *c, const char *path, Error *error)
     json_t      *array = json_loadb(text, n_bytes, JSON_ALLOW_NUL, &where);
     free(text);
     if (!array)
-        return fail(error, BAD_FILE, "%s:%d:%d: %s", path, where.line, where.column, where.text);
+        return fail(error, BAD_FILE, "%s: expected JSON, found at line %d, column %d: %s", path,
+                    where.line, where.column, where.text);
     Conversation loaded = { 0 };
     const Status status = take_messages(array, path, &loaded, error);
     json_decref(array);

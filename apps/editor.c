@@ -237,7 +237,10 @@ Typed editor_read(Editor *e, const char *prompt, const char **line)
         el_reset(e->el);
         return TYPED_STOP;
     }
-    if (!text || n <= 0) return TYPED_END;
+    if (!text || n <= 0) {
+        fputs("\r\n", e->out);                  /* the shell's prompt gets a line of its own    */
+        return TYPED_END;
+    }
     buffer_clear(&e->line);
     buffer_append(&e->line, text, strlen(text));
     while (e->line.n_bytes && e->line.data[e->line.n_bytes - 1] == '\n')

@@ -53,7 +53,7 @@ static uint64_t draw_seed(void)
 {
     uint64_t seed = 0;
     if (getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = (uint64_t)clock_us();
-    return seed >> 1;               /* what --seed accepts, so that it can be asked for again */
+    return seed >> 11;              /* below 2^53: whoever reads the JSON reads it exactly  */
 }
 
 static mixt_sampler_options sampler_options(const Options *o)
@@ -125,7 +125,7 @@ void speaker_free(Speaker *s)
 static int on_text(void *user, const char *bytes, size_t n_bytes)
 {
     Speaker *s = user;
-    if (s->trim && !s->text.n_bytes) {
+    if (s->talking && !s->text.n_bytes) {
         while (n_bytes && (*bytes == ' ' || *bytes == '\n')) bytes++, n_bytes--;
     }
     buffer_append(&s->text, bytes, n_bytes);
@@ -136,15 +136,17 @@ static int on_text(void *user, const char *bytes, size_t n_bytes)
     return interrupt_pending() || out_failed();
 }
 
-/* A --ctx that is enough, or the bad news that the model never saw so much. */
+/* A --ctx that is enough, or the bad news that the model never saw so much.  A conversation can go
+ * on at once: without its past. */
 static void advise_room(const Speaker *s, size_t n_tokens, char *out, size_t room)
 {
     const size_t trained = (size_t)s->loaded.info.n_context;
     size_t       enough  = mixt_session_n_context(s->loaded.session);
     while (enough <= n_tokens) enough *= 2;
     if (enough > trained) enough = trained;
-    if (enough > n_tokens) snprintf(out, room, "try --ctx %zu", enough);
-    else snprintf(out, room, "the model was trained for %zu", trained);
+    const int n = s->talking ? snprintf(out, room, "/clear begins anew; ") : 0;
+    if (enough > n_tokens) snprintf(out + n, room - (size_t)n, "try --ctx %zu", enough);
+    else snprintf(out + n, room - (size_t)n, "the model was trained for %zu", trained);
 }
 
 static Exit no_room(const Speaker *s, size_t n_tokens)

@@ -14,7 +14,7 @@ typedef struct Speaker {
     mixt_sampler  *sampler;
     uint64_t       seed;
     bool           quiet;           /* the text is only collected, for JSON                */
-    bool           trim;            /* leave out blanks before the first word              */
+    bool           talking;         /* no blanks before the first word; /clear makes room  */
     /* ---- the last answer ---- */
     Buffer         text;
     size_t         n_prompt, n_reused;

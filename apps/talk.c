@@ -192,7 +192,17 @@ static void set_option(Talk *t, const Option *option, const char *text)
     *value = old;
 }
 
-static void do_set(Talk *t, const char *rest)
+/* "be nice" is meant to be be nice; a pair of quotes is taken off when it is around the whole. */
+static char *unquoted(char *text)
+{
+    const size_t n = strlen(text);
+    if (n < 2 || (*text != '"' && *text != '\'') || strchr(text + 1, *text) != text + n - 1)
+        return text;
+    text[n - 1] = 0;
+    return text + 1;
+}
+
+static void do_set(Talk *t, char *rest)
 {
     if (strncmp(rest, "parameter ", 10) == 0) rest += 10;       /* as other programs say it   */
     if (!*rest) return print_settings(t);
@@ -200,7 +210,7 @@ static void do_set(Talk *t, const char *rest)
     const Option *option = settable(t, rest, n_name);
     rest += n_name;
     rest += strspn(rest, " =");
-    if (option) set_option(t, option, rest);
+    if (option) set_option(t, option, unquoted(rest));
 }
 
 /* ---- the other commands ---- */
@@ -214,7 +224,7 @@ static void show_prompt(const Talk *t)
     buffer_free(&text);
 }
 
-static void do_show(Talk *t, const char *rest)
+static void do_show(Talk *t, char *rest)
 {
     const Loaded *loaded = &t->speaker->loaded;
     const char   *system = conversation_system_text(&t->conversation);
@@ -233,11 +243,12 @@ static void do_show(Talk *t, const char *rest)
     out_flush();
 }
 
-static void do_save(Talk *t, const char *rest)
+static void do_save(Talk *t, char *rest)
 {
     const App        *app   = t->speaker->app;
     const mixt_model *model = t->speaker->loaded.model;
     Error             error;
+    rest = unquoted(rest);
     if (!*rest) return remark(app, "/save: expected the name of a file");
     if (output_check(app, rest, model) != DONE) return;
     if (conversation_save(&t->conversation, rest, mixt_model_files(model), &error) != OK)
@@ -245,33 +256,34 @@ static void do_save(Talk *t, const char *rest)
     else fprintf(stderr, "saved %zu messages to %s\n", t->conversation.n, rest);
 }
 
-static void do_load(Talk *t, const char *rest)
+static void do_load(Talk *t, char *rest)
 {
     Error error;
+    rest = unquoted(rest);
     if (!*rest) return remark(t->speaker->app, "/load: expected the name of a file");
     if (conversation_load(&t->conversation, rest, &error) != OK)
         remark(t->speaker->app, "%s", error.text);
     else fprintf(stderr, "loaded %zu messages from %s\n", t->conversation.n, rest);
 }
 
-static void do_clear(Talk *t, const char *rest)
+static void do_clear(Talk *t, char *rest)
 {
     (void)rest;
     conversation_drop(&t->conversation, conversation_system_text(&t->conversation) ? 1 : 0);
     fputs("the conversation begins anew\n", stderr);
 }
 
-static void do_bye(Talk *t, const char *rest)
+static void do_bye(Talk *t, char *rest)
 {
     (void)rest;
     t->over = true;
 }
 
-static void do_help(Talk *t, const char *rest);
+static void do_help(Talk *t, char *rest);
 
 static const struct TalkCommand {
     const char *name, *usage, *help;
-    void      (*run)(Talk *t, const char *rest);
+    void      (*run)(Talk *t, char *rest);         /* what follows the name, trimmed */
 } talk_commands[] = {
     {"/set", "/set NAME VALUE", "change a setting: temp, seed, system, tokens, experts, ..",
      do_set},
@@ -286,7 +298,7 @@ static const struct TalkCommand {
     {"/help", NULL, NULL, do_help},
 };
 
-static void do_help(Talk *t, const char *rest)
+static void do_help(Talk *t, char *rest)
 {
     (void)t;
     (void)rest;
@@ -381,7 +393,7 @@ Exit talk(Speaker *speaker)
     if (editor_new(&t.editor, &error) != OK) return base_problem(speaker->app, &error);
     if (system && *system && conversation_system(&t.conversation, system, &error) != OK)
         code = base_problem(speaker->app, &error);
-    speaker->trim = true;
+    speaker->talking = true;
     fputs("/? for help, Ctrl-D to leave\n", stderr);
     while (code == DONE && !t.over) {
         if (!read_text(&t, &text)) continue;

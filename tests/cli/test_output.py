@@ -58,6 +58,7 @@ class Purity(Case):
         first = json.loads(mixt("run", model(), "Once", "-n", 20, "--temp", 1, "--json").stdout)
         again = json.loads(mixt("run", model(), "Once", "-n", 20, "--temp", 1, "--json", "--seed", first["seed"]).stdout)
         self.assertEqual(again["text"], first["text"])
+        self.assertLess(first["seed"], 1 << 53, "a number JavaScript keeps exactly")
 
     def test_always_utf8(self):
         for seed in range(4):

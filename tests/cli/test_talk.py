@@ -157,6 +157,42 @@ class Talk(Case):
         t.type("\x04")
         self.assertEqual(t.end(), 0)
 
+    def test_ctrl_c_while_the_question_is_read(self):
+        """One step over thousands of rows: it stops in the middle, and the conversation goes on."""
+        deep = model("deep.gguf", "--layers", 60)
+        self.t = t = Terminal("run", deep, "--chat-template", "chatml", "--batch", "4K", "--threads", 1, "-n", 2, "--ctx", "4K")
+        t.until(r">>> $")
+        t.say("Hello")
+        held = self.messages(t)
+        t.type("\x1b[200~" + "word " * 800 + "last\x1b[201~")
+        t.until("last")
+        t.type("\r")
+        time.sleep(1)
+        start = time.monotonic()
+        t.type("\x03")
+        t.until(r">>> $")
+        self.assertLess(time.monotonic() - start, 10)
+        self.assertEqual(self.messages(t), held, "a question that got no answer was not asked")
+        t.say("And again")
+        self.assertEqual(len(self.messages(t)), len(held) + 2)
+
+    def test_what_ends_the_conversation(self):
+        """kill, and a terminal that closes: waiting for a line, and in an answer."""
+        for number, code in ((signal.SIGTERM, 143), (signal.SIGHUP, 129)):
+            for line, seen in (("", None), ("Tell me everything\r", r"everything\s+\S+ \S+ \S+")):
+                t = self.start("--ignore-end", "--ctx", "4K")
+                t.type(line)
+                if seen:
+                    t.until(seen)
+                os.kill(t.pid, number)
+                self.assertEqual(t.end(), code, line)
+
+    def test_ctrl_d_ends_the_line(self):
+        t = self.start("-n", 2)
+        t.type("\x04")
+        self.assertEqual(t.end(), 0)
+        self.assertTrue(plain(t.seen.decode()).endswith("\n"), t.seen)
+
     def test_ctrl_c_clears_the_line(self):
         t = self.start("-n", 2)
         t.type("never mind")
@@ -223,6 +259,19 @@ class Talk(Case):
         t.say("/set system")
         self.assertEqual(self.messages(t)[0]["role"], "user")
 
+    def test_quotes_around_a_value(self):
+        t = self.start("-n", 2)
+        for typed, want in (('"be nice"', "be nice"), ("'be nice'", "be nice"), ('"a" and "b"', '"a" and "b"'), ("it's", "it's"),
+                            ('"', '"'), ("'tis \"so\"", "'tis \"so\"")):
+            t.say(f"/set system {typed}")
+            self.assertEqual([m["content"] for m in self.messages(t)], [want], typed)
+        t.say('/set system ""')
+        self.assertEqual(self.messages(t), [])
+        path = scratch("a name.json")
+        self.assertIn("saved", t.say(f'/save "{path}"'))
+        self.assertTrue(os.path.exists(path))
+        self.assertIn("loaded", t.say(f"/load '{path}'"))
+
     def test_save_and_load(self):
         t = self.start("-n", 3)
         t.say("Remember this")
@@ -238,6 +287,10 @@ class Talk(Case):
         with open(scratch("broken.json"), "w") as file:
             file.write('[{"role": "user", "content": 3}]')
         self.assertIn("message 1", t.say(f"/load {scratch('broken.json')}"))
+        for content, part in (('{"role": 1}', "expected an array"), ("[1,", "broken.json: expected JSON, found at line 1, column ")):
+            with open(scratch("broken.json"), "w") as file:
+                file.write(content)
+            self.assertIn(part, plain(t.say(f"/load {scratch('broken.json')}")))
         self.assertIn("cannot open", t.say("/load /nonexistent.json"))
         self.assertIn("name of a file", t.say("/save"))
         self.assertEqual(self.messages(t), saved, "a failed load changes nothing")
@@ -277,9 +330,10 @@ class Talk(Case):
 
     def test_full_context(self):
         t = self.start("--ctx", 64, "--ignore-end")
-        self.assertIn("64 of 64", t.say("Hello"))
-        text = t.say("and so on, and so on")
-        self.assertIn("room for 64", text)
+        for line, part in (("Hello", "64 of 64"), ("and so on, and so on", "room for 64")):
+            text = t.say(line)
+            self.assertIn(part, text)
+            self.assertRegex(text, r"/clear begins anew; try --ctx \d+\n")
         self.assertEqual(len(self.messages(t)), 2, "a question that got no answer was not asked")
         t.say("/clear")
         t.say("/set tokens 3")
