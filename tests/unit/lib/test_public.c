@@ -471,7 +471,9 @@ static void arrays_are_written_for_numpy(void **state)
     const int32_t values[6] = { 1, 2, 3, 4, 5, 6 };
     must(mixt_npy_write(file, MIXT_NPY_I32, values, (int64_t[]){ 2, 3 }, 2, NULL, &error));
     const char *const inputs[] = { path, file, NULL };
-    assert_int_equal(mixt_npy_write(file, MIXT_NPY_I32, values, (int64_t[]){ 6 }, 1, inputs, &error), MIXT_BAD_ARGUMENT);
+    assert_int_equal(
+        mixt_npy_write(file, MIXT_NPY_I32, values, (int64_t[]){ 6 }, 1, inputs, &error),
+        MIXT_BAD_ARGUMENT);
     FILE *f = fopen(file, "rb");
     assert_non_null(f);
     assert_int_equal(fread(head, 1, sizeof head, f), 128);
