@@ -10,18 +10,14 @@
 #include "output.h"
 #include "progress.h"
 
-/* The rows of every id.  In pieces of whole steps, so that --batch means what it says. */
-static mixt_status score(const App *app, Loaded *loaded, const Ids *ids, float *logits,
-                         mixt_error *error)
+/* The rows of every id, with a bar. */
+static mixt_status score(const Loaded *loaded, const Ids *ids, float *logits, mixt_error *error)
 {
-    const size_t batch =
-        opt_whole(app->options, OPT_BATCH) ? (size_t)opt_whole(app->options, OPT_BATCH) : 64;
-    const size_t piece = batch * (batch < 256 ? 256 / batch : 1);
-    Progress     progress = progress_begin("computing", false);
-    mixt_status  status   = MIXT_OK;
+    Progress    progress = progress_begin("computing", false);
+    mixt_status status   = MIXT_OK;
     for (size_t done = 0; done < ids->n && status == MIXT_OK;) {
         progress_show(&progress, (int64_t)done, (int64_t)ids->n);
-        const size_t n = ids->n - done < piece ? ids->n - done : piece;
+        const size_t n = ids->n - done < loaded->piece ? ids->n - done : loaded->piece;
         status         = mixt_session_score(loaded->session, ids->ids + done, n,
                                             logits + done * (size_t)loaded->info.n_vocab, error);
         done += n;
@@ -43,7 +39,7 @@ static Exit write_all(const App *app, Loaded *loaded, const Ids *ids)
         return complain(app, NO_FIT,
                         "out of memory for %lld x %lld logits; try fewer ids, or without --all",
                         (long long)dims[0], (long long)dims[1]);
-    mixt_status status = score(app, loaded, ids, logits, &error);
+    mixt_status status = score(loaded, ids, logits, &error);
     if (status == MIXT_OK)
         status = mixt_npy_write(opt_text(app->options, OPT_OUTPUT), MIXT_NPY_F32, logits, dims, 2,
                                 mixt_model_files(loaded->model), &error);

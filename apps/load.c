@@ -50,6 +50,14 @@ Exit load_model(const App *app, const char *path, bool vocab_only, Loaded *out)
     return code == DONE ? output_spares(app, out->model) : code;
 }
 
+/* Pieces that a bar can show; never less than --batch, which means what it says. */
+static size_t piece_of(size_t n_batch)
+{
+    enum { ENOUGH = 256 };
+    if (n_batch == 0) return ENOUGH;            /* a multiple of what the library chooses   */
+    return n_batch < ENOUGH ? ENOUGH / n_batch * n_batch : n_batch;
+}
+
 Exit load_network(const App *app, size_t n_context, Loaded *out)
 {
     const Options      *o        = app->options;
@@ -61,6 +69,7 @@ Exit load_network(const App *app, size_t n_context, Loaded *out)
     settings.n_threads     = (int)opt_whole(o, OPT_THREADS);
     settings.kv            = strcmp(opt_text(o, OPT_KV), "f32") == 0 ? MIXT_KV_F32 : MIXT_KV_F16;
     settings.n_batch       = (size_t)opt_whole(o, OPT_BATCH);
+    out->piece             = piece_of(settings.n_batch);
     settings.expert_slots  = (size_t)opt_whole(o, OPT_EXPERT_SLOTS);
     settings.progress      = progress_show;
     settings.progress_user = &progress;
@@ -102,7 +111,6 @@ static size_t common_prefix(const mixt_session *session, const mixt_token *token
 mixt_status load_read(Loaded *loaded, const mixt_token *tokens, size_t n_tokens, size_t *n_reused,
                       mixt_error *error)
 {
-    enum { PIECE = 256 };           /* long enough to compute well, short enough for a bar  */
     Progress progress = progress_begin("reading the prompt", false);
     size_t   done     = common_prefix(loaded->session, tokens, n_tokens);
     if (n_reused) *n_reused = done;
@@ -110,7 +118,7 @@ mixt_status load_read(Loaded *loaded, const mixt_token *tokens, size_t n_tokens,
     const size_t first = done;
     do {
         progress_show(&progress, (int64_t)(done - first), (int64_t)(n_tokens - first));
-        done   = n_tokens - done > PIECE ? done + PIECE : n_tokens;
+        done   = n_tokens - done > loaded->piece ? done + loaded->piece : n_tokens;
         status = mixt_session_sync(loaded->session, tokens, done, error);
     } while (status == MIXT_OK && done < n_tokens);
     progress_end(&progress);

@@ -11,6 +11,7 @@ typedef struct Loaded {
     mixt_session   *session;
     mixt_model_info info;
     char           *template_source;    /* what --chat-template named, when it was a file   */
+    size_t          piece;              /* tokens between two looks at a bar: whole steps   */
 } Loaded;                               /* { 0 } is nothing                                 */
 
 /* The model alone: headers.  `vocab_only` accepts what has no network. */
