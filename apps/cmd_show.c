@@ -61,7 +61,8 @@ static void show_experts(const Loaded *loaded)
     const mixt_model_info *m = &loaded->info;
     char one[NUMBER_MAX], column[NUMBER_MAX];
     if (m->n_experts <= 0) {
-        out_format("experts       none: a dense model, feed-forward width %" PRId64 "\n", m->hidden);
+        out_format("experts       none: a dense model, feed-forward width %" PRId64 "\n",
+                   m->hidden);
         return;
     }
     /* In mixes such as Q4_K_M some layers have more bits than others. */
