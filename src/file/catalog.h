@@ -85,4 +85,8 @@ Status catalog_number(const Catalog *catalog, const char *key, double *out, bool
 Status catalog_read(const Catalog *catalog, const FileTensor *tensor, int64_t begin, void *to,
                     size_t n_bytes, Error *error);
 
+/* Paths of every file the model was read from, and of all others in its folder; NULL-ended, kept in the
+ * catalog's arena.  What no output may overwrite. */
+Status catalog_files(Catalog *catalog, const char *const **out, Error *error);
+
 #endif

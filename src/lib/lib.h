@@ -18,7 +18,7 @@ struct mixt_model {
     Template         *format;           /* of chats; NULL: none known                       */
     const char       *format_name, *format_why;
     Error             format_error;     /* the model's own template cannot be read          */
-    const char      **files;            /* NULL-ended                                       */
+    const char *const *files;           /* see catalog_files                                */
     const Arch       *arch;             /* NULL: a vocabulary alone                         */
     Sizes             sizes;
     ModelBytes        bytes;
@@ -39,7 +39,6 @@ mixt_status answer(mixt_error *error, Status status, const Error *inside);
 void take_options(void *into, size_t our_bytes, const void *given);
 
 Status count_classes(mixt_model *model, Error *error);                          /* classes.c */
-Status list_files(mixt_model *model, Error *error);                             /* files.c   */
 Status choose_format(mixt_model *model, const char *wanted, Error *error);      /* format.c  */
 
 #endif

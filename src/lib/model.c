@@ -55,7 +55,7 @@ static Status open_all(mixt_model *m, const char *path, const mixt_model_options
     TRY(open_tokenizer(m, error));
     if (o->vocab_only && !m->tokenizer)
         return fail(error, BAD_FILE, "%s: expected a tokenizer, found none", path);
-    TRY(list_files(m, error));
+    TRY(catalog_files(&m->catalog, &m->files, error));
     return choose_format(m, o->chat_template, error);
 }
 
@@ -126,4 +126,9 @@ const mixt_weight_class *mixt_model_classes(const mixt_model *m, size_t *n)
 {
     *n = m->n_classes;
     return m->classes;
+}
+
+const char *const *mixt_model_files(const mixt_model *m)
+{
+    return m->files;
 }

@@ -272,21 +272,12 @@ static Status put_tensors(Conversion *c, Error *error)
 
 /* ---- */
 
-/* The output may be none of the files that are read. */
-static Status create(Conversion *c, const char *to, Error *error)
-{
-    const char **inputs = calloc((size_t)c->catalog.n_files + 1, sizeof *inputs);
-    if (!inputs) return fail_memory(error, "the conversion");
-    for (int i = 0; i < c->catalog.n_files; i++) inputs[i] = c->catalog.files[i].path;
-    const Status status = gguf_create(to, inputs, &c->w, error);
-    free(inputs);
-    return status;
-}
-
 static Status write_model(Conversion *c, const char *to, Error *error)
 {
     TRY(make_room(c, error));
-    TRY(create(c, to, error));
+    const char *const *inputs;
+    TRY(catalog_files(&c->catalog, &inputs, error));        /* the output may be none of these   */
+    TRY(gguf_create(to, inputs, &c->w, error));
     Status status = put_settings(c, error);
     if (status == OK) status = put_tensors(c, error);
     if (status == OK) return gguf_finish(c->w, error);
