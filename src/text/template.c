@@ -5,7 +5,7 @@
  * add_generation_prompt, bos_token, eos_token, and whatever `extra` brings. */
 #include "text/template.h"
 #include "base/utf8.h"
-#include "text/jinja_vm.h"
+#include "text/jinja/vm.h"
 
 #include <stdlib.h>
 #include <string.h>

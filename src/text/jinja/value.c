@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_value.c - lists, dictionaries, and what Python says about values: truth, equality,
+ * text/jinja/value.c - lists, dictionaries, and what Python says about values: truth, equality,
  * order, membership, length, iteration. */
-#include "text/jinja_vm.h"
+#include "text/jinja/vm.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_json.c - JSON in (messages, tools) and out (the filter tojson, as Python's json.dumps
+ * text/jinja/json.c - JSON in (messages, tools) and out (the filter tojson, as Python's json.dumps
  * writes it with ensure_ascii off). */
 #include "base/utf8.h"
-#include "text/jinja_vm.h"
+#include "text/jinja/vm.h"
 
 #include <inttypes.h>
 #include <jansson.h>

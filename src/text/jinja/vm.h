@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_vm.h - one rendering of a template: its memory, its limits, its variables.
+ * text/jinja/vm.h - one rendering of a template: its memory, its limits, its variables.
  *
  * A template comes from a stranger's file.  It can reach the values below and nothing else, and
  * each of the limits ends it with one sentence. */
@@ -7,7 +7,7 @@
 #define TEXT_JINJA_VM_H
 
 #include "base/arena.h"
-#include "text/jinja_ast.h"
+#include "text/jinja/ast.h"
 
 enum {
     STEPS_MAX         = 20 * 1000 * 1000,   /* nodes evaluated, and bytes looked at / 256       */

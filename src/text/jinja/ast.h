@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_ast.h - a template as a tree, and the two passes that make it: words, then tree. */
+ * text/jinja/ast.h - a template as a tree, and the two passes that make it: words, then tree. */
 #ifndef TEXT_JINJA_AST_H
 #define TEXT_JINJA_AST_H
 
 #include "base/arena.h"
-#include "text/jinja_value.h"
+#include "text/jinja/value.h"
 
 enum {
     SOURCE_BYTES_MAX  = 1 << 20,        /* of one template                                      */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_global.c - functions a template can call by name, and methods of lists and mappings. */
-#include "text/jinja_vm.h"
+ * text/jinja/global.c - functions a template can call by name, and methods of lists and mappings. */
+#include "text/jinja/vm.h"
 
 #include <string.h>
 #include <time.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_filter.c - filters over one value: text and numbers.  Those over many are in
- * text/jinja_filter_list.c. */
+ * text/jinja/filter.c - filters over one value: text and numbers.  Those over many are in
+ * text/jinja/filter_list.c. */
 #include "base/utf8.h"
-#include "text/jinja_vm.h"
+#include "text/jinja/vm.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_eval.c - the value of an expression.  Statements are in text/jinja_run.c. */
-#include "text/jinja_vm.h"
+ * text/jinja/eval.c - the value of an expression.  Statements are in text/jinja/run.c. */
+#include "text/jinja/vm.h"
 
 #include <string.h>
 

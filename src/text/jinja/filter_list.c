@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_filter_list.c - filters over many values.
+ * text/jinja/filter_list.c - filters over many values.
  *
  * Where Jinja gives a generator (map, select, unique, ...) the result here is computed at once but
  * behaves as one: always true, without a length, read once. */
-#include "text/jinja_vm.h"
+#include "text/jinja/vm.h"
 
 #include <string.h>
 

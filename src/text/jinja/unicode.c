@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_unicode.c - what Python knows about characters: kinds, and upper and lower case. */
+ * text/jinja/unicode.c - what Python knows about characters: kinds, and upper and lower case. */
 #include "base/utf8.h"
-#include "text/jinja_vm.h"
+#include "text/jinja/vm.h"
 
 #include <stddef.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_format.c - "%s is %d" % (a, b) and "{} is {}".format(a, b).
+ * text/jinja/format.c - "%s is %d" % (a, b) and "{} is {}".format(a, b).
  *
  * The parts of Python's two format languages that templates use; the rest is an error, never a
  * wrong answer. */
-#include "text/jinja_vm.h"
+#include "text/jinja/vm.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_loop.c - {% for %} and the variable `loop`.
+ * text/jinja/loop.c - {% for %} and the variable `loop`.
  *
  * A loop reads its items one at a time and looks one ahead only when asked (loop.last,
  * loop.nextitem), because the loop's own `if` may depend on what the body did before. */
-#include "text/jinja_loop.h"
+#include "text/jinja/loop.h"
 
 #include <string.h>
 

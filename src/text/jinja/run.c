@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_run.c - statements: output, if, set, macros.  Loops are in text/jinja_loop.c. */
-#include "text/jinja_loop.h"
+ * text/jinja/run.c - statements: output, if, set, macros.  Loops are in text/jinja/loop.c. */
+#include "text/jinja/loop.h"
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_parse.c - words to expressions.  Statements are in text/jinja_statement.c.
+ * text/jinja/parse.c - words to expressions.  Statements are in text/jinja/statement.c.
  *
  * From loosest to tightest: `a if b else c`, or, and, not, comparisons, + -, ~, * / // %, **,
  * sign, then what is attached behind: .name [key] (call) | filter, is test. */
-#include "text/jinja_vm.h"
+#include "text/jinja/vm.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

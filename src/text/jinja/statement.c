@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_statement.c - words to statements.  Expressions are in text/jinja_parse.c. */
-#include "text/jinja_vm.h"
+ * text/jinja/statement.c - words to statements.  Expressions are in text/jinja/parse.c. */
+#include "text/jinja/vm.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_value.h - what a template computes with: Python's values, as far as templates see them.
+ * text/jinja/value.h - what a template computes with: Python's values, as far as templates see them.
  *
  * A string knows of each of its bytes whether it is the template's own ("trusted") or came from a
  * message.  The rule that keeps this honest: a byte is trusted only when it was copied from a
@@ -13,7 +13,7 @@
 
 #include "base/base.h"
 
-typedef struct Vm Vm;                   /* one rendering: text/jinja_vm.h                       */
+typedef struct Vm Vm;                   /* one rendering: text/jinja/vm.h                       */
 
 typedef enum Kind {
     V_ABSENT,                           /* an argument that was not given; never seen outside   */

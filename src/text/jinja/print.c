@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_print.c - values as Python prints them: repr() of everything but strings' str(). */
+ * text/jinja/print.c - values as Python prints them: repr() of everything but strings' str(). */
 #include "base/utf8.h"
-#include "text/jinja_vm.h"
+#include "text/jinja/vm.h"
 
 #include <inttypes.h>
 #include <locale.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_access.c - x.name, x[key] and x[a:b:c] in the sandbox.
+ * text/jinja/access.c - x.name, x[key] and x[a:b:c] in the sandbox.
  *
  * x.name asks for a method first and an item second, x[key] the other way round.  Only the
  * methods in our tables exist, so there is nothing to escape to; those that would change a list or
  * a mapping are known by name and are undefined, as in Jinja's immutable sandbox. */
-#include "text/jinja_vm.h"
+#include "text/jinja/vm.h"
 
 #include <string.h>
 

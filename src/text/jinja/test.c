@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_test.c - what may stand behind `is`. */
-#include "text/jinja_vm.h"
+ * text/jinja/test.c - what may stand behind `is`. */
+#include "text/jinja/vm.h"
 
 static Status answer(bool yes, Value *out)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_string.c - strings that remember where each byte came from. */
+ * text/jinja/string.c - strings that remember where each byte came from. */
 #include "base/utf8.h"
-#include "text/jinja_vm.h"
+#include "text/jinja/vm.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_operator.c - + - * / // % ** with Python's meaning, on 64-bit integers.
+ * text/jinja/operator.c - + - * / // % ** with Python's meaning, on 64-bit integers.
  *
  * Python's integers grow without end; ours end the rendering with a sentence instead. */
-#include "text/jinja_vm.h"
+#include "text/jinja/vm.h"
 
 #include <math.h>
 #include <string.h>

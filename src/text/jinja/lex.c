@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_lex.c - template source to words.
+ * text/jinja/lex.c - template source to words.
  *
  * Options are those of chat templates: the newline after a block tag is dropped (trim_blocks), and
  * so is white space between the start of a line and a block tag (lstrip_blocks). */
 #include "base/utf8.h"
-#include "text/jinja_vm.h"
+#include "text/jinja/vm.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_vm.c - memory, limits, variables and calls of one rendering. */
-#include "text/jinja_vm.h"
+ * text/jinja/vm.c - memory, limits, variables and calls of one rendering. */
+#include "text/jinja/vm.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text/jinja_method.c - methods of strings: Python's, with the origin of every byte kept.
- * Those of lists and mappings are in text/jinja_global.c. */
+ * text/jinja/method.c - methods of strings: Python's, with the origin of every byte kept.
+ * Those of lists and mappings are in text/jinja/global.c. */
 #include "base/utf8.h"
-#include "text/jinja_vm.h"
+#include "text/jinja/vm.h"
 
 #include <string.h>
 
