@@ -227,7 +227,7 @@ class Trouble(Case):
         self.assertIsNone(mine.poll(), "it was over before anybody could stop it")
         start = time.monotonic()
         self.assertEqual(self.ended(mine, signal.SIGINT), (130, b""))
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(time.monotonic() - start, 30)
 
 
 class Map(Case):

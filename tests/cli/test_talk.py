@@ -171,7 +171,7 @@ class Talk(Case):
         start = time.monotonic()
         t.type("\x03")
         t.until(r">>> $")
-        self.assertLess(time.monotonic() - start, 10)
+        self.assertLess(time.monotonic() - start, 30, "answered within a layer, also under a sanitizer")
         self.assertEqual(self.messages(t), held, "a question that got no answer was not asked")
         t.say("And again")
         self.assertEqual(len(self.messages(t)), len(held) + 2)
