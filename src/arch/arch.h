@@ -127,6 +127,9 @@ const char *arch_gguf_name(const Arch *arch, Role role);
 static inline bool role_in_layer(Role role)  { return role >= ROLE_ATTN_NORM; }
 static inline bool role_of_expert(Role role) { return role >= ROLE_GATE; }
 
+/* How large a shape's letter is in this model; DIM_NONE is 1. */
+int64_t arch_dim(const Sizes *sizes, Dim dim);
+
 /* Row of the source that holds row `row` of the matrix as the engine wants it. */
 int64_t weight_source_row(const Weight *weight, const Sizes *sizes, int64_t row);
 

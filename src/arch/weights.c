@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t dim_size(const Sizes *s, Dim dim)
+int64_t arch_dim(const Sizes *s, Dim dim)
 {
     switch (dim) {
     case DIM_NONE: return 1;
@@ -42,7 +42,7 @@ static Status check_shape(const Catalog *c, const FileTensor *t, const TensorRul
     const int n = rule_dims(rule);
     bool right = t->n_dims == n;
     for (int i = 0; i < n; i++) {
-        const int64_t want = dim_size(s, rule->shape[i]);
+        const int64_t want = arch_dim(s, rule->shape[i]);
         right = right && (want == 0 || t->dims[i] == want);
     }
     if (right) return OK;
@@ -50,7 +50,7 @@ static Status check_shape(const Catalog *c, const FileTensor *t, const TensorRul
     size_t a = 0, b = 0;
     for (int i = 0; i < n; i++)
         a += (size_t)snprintf(want + a, sizeof want - a, "[%lld]",
-                              (long long)dim_size(s, rule->shape[i]));
+                              (long long)arch_dim(s, rule->shape[i]));
     for (int i = 0; i < t->n_dims; i++)
         b += (size_t)snprintf(got + b, sizeof got - b, "[%lld]", (long long)t->dims[i]);
     return fail(error, BAD_FILE, "%s: tensor '%s': expected shape %s, found %s", c->path, t->name,

@@ -10,15 +10,6 @@
 
 /* ---- tensors ---- */
 
-static int64_t dim_size(const Sizes *s, Dim dim)
-{
-    const int64_t size[N_DIMS] = {
-        [DIM_V] = s->n_vocab, [DIM_D] = s->width,     [DIM_H] = s->n_heads * s->head_size,
-        [DIM_E] = s->n_experts, [DIM_F] = s->hidden,  [DIM_K] = s->n_kv_heads * s->head_size,
-    };
-    return size[dim];
-}
-
 /* The rule whose name arch_gguf_name gives: the first with a GGUF column. */
 static const TensorRule *find_rule(const Arch *arch, Role role)
 {
@@ -47,7 +38,7 @@ static Status add_tensor(OutList *list, const Arch *arch, const Sizes *s, Role r
     make_name(t->name, arch_gguf_name(arch, role), layer);
     int64_t n_values = 1;
     while (t->n_dims < 3 && rule->shape[t->n_dims]) {
-        const int64_t size = dim_size(s, rule->shape[t->n_dims]);
+        const int64_t size = arch_dim(s, rule->shape[t->n_dims]);
         t->dims[t->n_dims++] = size;
         if (size < 1 || !checked_mul(n_values, size, &n_values) || n_values > INT64_MAX / 64)
             return fail(error, BAD_ARGUMENT,
