@@ -13,6 +13,39 @@
 #define KERNEL_KERNEL_H
 
 #include "number/format.h"
+#include "number/panel.h"
+
+/* ---- what products read ----
+ *
+ * A *tile* is 1 to TILE_ROWS rows of activations, laid out for the weights they will meet.
+ *
+ * Weights without blocks meet floats: the tile is [n][n_cols] floats.
+ *
+ * Weights with blocks meet numbers of eight bits: x = scale * q, a scale for every 32.  Block b of a tile of n
+ * rows is n * X_BLOCK_BYTES bytes at tile + b * n * X_BLOCK_BYTES:
+ *
+ *     int8_t  q[n][32]         -127 to 127
+ *     float   scale[n]         largest |x| of the 32, over 127
+ *     float   sum[n]           scale * (sum of q): what a minimum is multiplied with
+ *     int32_t minus[n]         -(sum of q): what takes the offset out of weights stored without a sign
+ *     int32_t minus_low[n]     the same of the first 16
+ *
+ * A block with a NaN or an infinity has scale and sum NaN and q zero, so every answer of its row is NaN. */
+enum { TILE_ROWS = 8, X_BLOCK = 32, X_BLOCK_BYTES = 48 };
+
+typedef struct XBlock {
+    const int8_t  *q;
+    const float   *scale, *sum;
+    const int32_t *minus, *minus_low;
+} XBlock;
+
+static inline XBlock x_block(const void *tile, size_t n, size_t b)
+{
+    const char *at = (const char *)tile + b * n * X_BLOCK_BYTES;
+    const float *words = (const float *)(at + n * X_BLOCK);
+    return (XBlock){ (const int8_t *)at, words, words + n, (const int32_t *)(words + 2 * n),
+                     (const int32_t *)(words + 3 * n) };
+}
 
 typedef void  DecodeFn (float *to, const void *from, size_t n);
 typedef void  EncodeFn (void *to, const float *from, size_t n);
@@ -26,6 +59,8 @@ typedef void  SiluMulFn(float *y, const float *gate, const float *up, size_t n);
 typedef float MaxFn    (const float *x, size_t n);
 typedef float ExpSumFn (float *x, float max, size_t n);
 typedef void  RopeFn   (float *x, const float *cosine, const float *sine, size_t n_pairs);
+typedef void  QuantizeFn(void *tile, size_t n, size_t i, const float *x, size_t n_values);
+typedef void  PanelFn  (float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n, size_t n_cols);
 
 typedef struct Kernels {
 #define KERNEL(name, Signature, text) Signature *name;
@@ -47,5 +82,7 @@ void kernels_select(Kernels *table, CpuSet set);
 
 /* The decoder of a format; NULL for F32, which needs none. */
 DecodeFn *kernels_decoder(const Kernels *table, Format format);
+/* The product of a panel in this format with a tile. */
+PanelFn *kernels_panel(const Kernels *table, Format format);
 
 #endif

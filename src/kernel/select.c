@@ -38,7 +38,8 @@ CpuSet cpu_detect(void)
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !has_f16c())
         return CPU_REF;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vnni"))
         return CPU_AVX512;
     return CPU_AVX2;
 #else
@@ -67,4 +68,16 @@ DecodeFn *kernels_decoder(const Kernels *table, Format format)
         [Q5_K] = table->decode_q5_k, [Q6_K] = table->decode_q6_k,
     };
     return decoders[format];
+}
+
+PanelFn *kernels_panel(const Kernels *table, Format format)
+{
+    PanelFn *const panels[N_FORMATS] = {
+        [F32]  = table->panel_f32,  [F16]  = table->panel_f16,  [BF16] = table->panel_bf16,
+        [Q4_0] = table->panel_q4_0, [Q4_1] = table->panel_q4_1, [Q5_0] = table->panel_q5_0,
+        [Q5_1] = table->panel_q5_1, [Q8_0] = table->panel_q8_0,
+        [Q2_K] = table->panel_q2_k, [Q3_K] = table->panel_q3_k, [Q4_K] = table->panel_q4_k,
+        [Q5_K] = table->panel_q5_k, [Q6_K] = table->panel_q6_k,
+    };
+    return panels[format];
 }

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kernel/ref/panel_ref.c - what the product of a panel and a tile means: the numbers both stand for, multiplied
+ * and added in double.
+ *
+ * A decoded weight and a decoded activation are floats (each rounded once), their product is exact in
+ * double, so the one rounding at the end is all that remains visible.  Faster twins multiply integers
+ * and scale afterwards: they round elsewhere, and tests/kernel derives by how much. */
+#include "kernel/ref/ref.h"
+
+#include "number/blocks.h"
+
+#include <math.h>
+#include <string.h>
+
+/* q = nearest(x * 127 / largest), ties to even: every instruction set gives the same bytes. */
+void quantize_x_ref(void *tile, size_t n, size_t i, const float *x, size_t n_values)
+{
+    for (size_t b = 0; b < n_values / X_BLOCK; b++, x += X_BLOCK) {
+        const XBlock to = x_block(tile, n, b);
+        int8_t *q = (int8_t *)to.q + i * X_BLOCK;
+        float largest = 0.0f;
+        for (int k = 0; k < X_BLOCK; k++)       /* nothing is larger than a NaN: it stays       */
+            if (fabsf(x[k]) > largest || isnan(x[k])) largest = fabsf(x[k]);
+        const bool finite = largest <= 0x1.fffffep127f;
+        /* 127 / largest would overflow: numbers this small beside nothing larger are taken for 0. */
+        const bool tiny = largest < 0x1p-100f;
+        const float inverse = finite && !tiny ? 127.0f / largest : 0.0f;
+        int sum = 0, sum_low = 0;
+        for (int k = 0; k < X_BLOCK; k++) {
+            q[k] = finite ? (int8_t)rintf(x[k] * inverse) : 0;
+            sum += q[k];
+            if (k == X_BLOCK / 2 - 1) sum_low = sum;
+        }
+        const float scale = !finite ? NAN : tiny ? 0.0f : largest / 127.0f;
+        ((float *)to.scale)[i] = scale;
+        ((float *)to.sum)[i] = scale * (float)sum;
+        ((int32_t *)to.minus)[i] = -sum;
+        ((int32_t *)to.minus_low)[i] = -sum_low;
+    }
+}
+
+/* ---- weights with blocks ---- */
+
+/* Numbers [at, at + count) of row i of a tile, decoded; whole blocks. */
+static void decode_x(float *to, const void *tile, size_t n, size_t i, size_t at, size_t count)
+{
+    for (size_t b = at / X_BLOCK; b < (at + count) / X_BLOCK; b++) {
+        const XBlock x = x_block(tile, n, b);
+        for (int k = 0; k < X_BLOCK; k++) *to++ = x.scale[i] * (float)x.q[i * X_BLOCK + (size_t)k];
+    }
+}
+
+/* Block b of row r as files hold it. */
+static void take_block(void *block, Format format, const void *panel, size_t n_blocks, size_t b, size_t r)
+{
+    const PanelShape s = panel_shape(format);
+    const size_t n_halves = (size_t)s.n_halves, n_words = (size_t)s.n_words;
+    const uint16_t *half = panel_halves(panel) + b * n_halves * PANEL_ROWS + r;
+    const uint32_t *word = panel_words(panel, n_blocks, n_halves) + b * n_words * PANEL_ROWS + r;
+    for (size_t h = 0; h < n_halves; h++)
+        memcpy((char *)block + s.halves_at + 2 * h, &half[h * PANEL_ROWS], sizeof *half);
+    for (size_t w = 0; w < n_words; w++)
+        memcpy((char *)block + s.words_at + 4 * w, &word[w * PANEL_ROWS], sizeof *word);
+}
+
+static void panel_blocks(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n, size_t n_cols,
+                         Format format)
+{
+    const size_t values = (size_t)format_info[format].block_values, n_blocks = n_cols / values;
+    for (size_t r = 0; r < PANEL_ROWS; r++) {
+        double sum[TILE_ROWS] = { 0 };
+        for (size_t b = 0; b < n_blocks; b++) {
+            _Alignas(8) char block[sizeof(BlockQ6_K)];          /* the largest                 */
+            float w[SUPER_VALUES], x[SUPER_VALUES];
+            take_block(block, format, panel, n_blocks, b, r);
+            format_info[format].decode(w, block, values);
+            for (size_t i = 0; i < n; i++) {
+                decode_x(x, tile, n, i, b * values, values);
+                for (size_t k = 0; k < values; k++) sum[i] += (double)w[k] * (double)x[k];
+            }
+        }
+        for (size_t i = 0; i < n; i++) y[i][r] = (float)sum[i];
+    }
+}
+
+#define PANEL(lower, format)                                                                                   \
+    void panel_##lower##_ref(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n,            \
+                             size_t n_cols)                                                                    \
+    {                                                                                                          \
+        panel_blocks(y, panel, tile, n, n_cols, format);                                                       \
+    }
+PANEL(q4_0, Q4_0)
+PANEL(q4_1, Q4_1)
+PANEL(q5_0, Q5_0)
+PANEL(q5_1, Q5_1)
+PANEL(q8_0, Q8_0)
+PANEL(q2_k, Q2_K)
+PANEL(q3_k, Q3_K)
+PANEL(q4_k, Q4_K)
+PANEL(q5_k, Q5_K)
+PANEL(q6_k, Q6_K)
+
+/* ---- weights without ---- */
+
+void panel_f32_ref(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n, size_t n_cols)
+{
+    const float *w = panel, *x = tile;
+    for (size_t i = 0; i < n; i++)
+        for (size_t r = 0; r < PANEL_ROWS; r++) {
+            double sum = 0.0;
+            for (size_t k = 0; k < n_cols; k++) sum += (double)w[r * n_cols + k] * (double)x[i * n_cols + k];
+            y[i][r] = (float)sum;
+        }
+}
+
+static void panel_halves_of(float (*y)[PANEL_ROWS], const uint16_t *w, const float *x, size_t n, size_t n_cols,
+                            float (*widen)(uint16_t))
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t r = 0; r < PANEL_ROWS; r++) {
+            double sum = 0.0;
+            for (size_t k = 0; k < n_cols; k++)
+                sum += (double)widen(w[r * n_cols + k]) * (double)x[i * n_cols + k];
+            y[i][r] = (float)sum;
+        }
+}
+
+void panel_f16_ref(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n, size_t n_cols)
+{
+    panel_halves_of(y, panel, tile, n, n_cols, f16_to_f32);
+}
+
+void panel_bf16_ref(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n, size_t n_cols)
+{
+    panel_halves_of(y, panel, tile, n, n_cols, bf16_to_f32);
+}
