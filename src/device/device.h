@@ -20,10 +20,14 @@
 
 typedef struct Device Device;
 
+/* How the rows of a matrix lie: one after another, or as the device's products want its weights. */
+typedef enum Layout { LAYOUT_ROWS, LAYOUT_WEIGHT } Layout;
+
 typedef struct Tensor {
     Format  format;
+    Layout  layout;
     int64_t rows, cols;         /* a matrix; rows == 1 is a vector                         */
-    int64_t row_bytes;          /* from one row to the next                                */
+    int64_t row_bytes;          /* from one row to the next; of a weight: one row's share  */
     Device *device;
     void   *handle;             /* an address in the device's memory, not always the host's */
 } Tensor;
@@ -75,6 +79,7 @@ typedef struct KvView {
 typedef struct DeviceLimits {
     int64_t n_tokens;           /* T                                                       */
     int64_t n_cols;             /* longest row of any weight                               */
+    int64_t n_width;            /* D, what experts read                                    */
     int64_t n_hidden;           /* F, the widest expert                                    */
     int64_t n_used;             /* U: an expert op serves at most T rows, all together T*U */
     int64_t n_heads;
@@ -91,14 +96,20 @@ typedef struct DeviceOps {
     void  *(*host)    (Device *d, const Tensor *t);     /* its bytes, if the host can touch them; else NULL */
     Status (*upload)  (Device *d, Tensor *to, const void *from, size_t n_bytes);
     Status (*download)(Device *d, void *to, const Tensor *from, size_t n_bytes);
+    /* A weight is a matrix that products read: room for one, and rows [first, first + n) of it from what a
+     * file holds.  The device arranges them as it likes.  `first` is a multiple of fill_rows; threads may fill
+     * different rows at the same time. */
+    Status (*alloc_weight)(Device *d, Format format, int64_t rows, int64_t cols, Tensor *out);
+    Status (*fill)    (Device *d, Tensor *to, int64_t first, int64_t n, const void *rows);
+    int64_t fill_rows;
     Status (*reserve) (Device *d, const DeviceLimits *limits);
     Status (*wait)    (Device *d);
     void   (*close)   (Device *d);
 
-    /* y[t] = table[tokens[t]], y F32, table in any format; tokens are in range */
+    /* y[t] = table[tokens[t]], y F32, table a weight in any format; tokens are in range */
     Status (*embed)   (Device *d, Tensor *y, const Tensor *table, const int32_t *tokens, int n);
     Status (*norm)    (Device *d, Tensor *y, const Tensor *x, const Norm *norm);        /* y may be x */
-    /* y[i][T][N_i] = x[T][D] * w[i][N_i][D]^T for i < n: several matrices that read the same x */
+    /* y[i][T][N_i] = x[T][D] * w[i][N_i][D]^T for i < n: several weights that read the same x */
     Status (*project) (Device *d, Tensor *const y[], const Tensor *x, const Tensor *const w[], int n);
     Status (*add)     (Device *d, Tensor *y, const Tensor *x);                          /* y += x */
     Status (*rope)    (Device *d, Tensor *x, const int32_t *positions, const Rope *rope);

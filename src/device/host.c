@@ -22,7 +22,7 @@ void *host_memory(int64_t n_bytes)
     return memory;
 }
 
-Status host_alloc(Device *d, Format format, int64_t rows, int64_t cols, Tensor *out)
+Status host_shape(Device *d, Format format, int64_t rows, int64_t cols, Tensor *out)
 {
     *out = (Tensor){ 0 };
     const FormatInfo *info = &format_info[format];
@@ -32,19 +32,25 @@ Status host_alloc(Device *d, Format format, int64_t rows, int64_t cols, Tensor *
                     "tensor [%lld][%lld] of %s: a row must be whole blocks of %d numbers",
                     (long long)rows, (long long)cols, info->name, info->block_values);
     if (!checked_mul(cols / info->block_values, info->block_bytes, &row_bytes) ||
-        !checked_mul(rows, row_bytes, &bytes))
+        !checked_mul(rows, row_bytes, &bytes) || bytes > memory_max)
         return fail(&d->error, NO_MEMORY, "tensor [%lld][%lld] of %s is larger than any memory",
                     (long long)rows, (long long)cols, info->name);
-    void *memory = host_memory(bytes);
-    if (!memory)
-        return fail(&d->error, NO_MEMORY, "no memory for a tensor of %lld bytes", (long long)bytes);
-    *out = (Tensor){ .format = format,
-                     .rows = rows,
-                     .cols = cols,
-                     .row_bytes = row_bytes,
-                     .device = d,
-                     .handle = memory };
+    *out = (Tensor){ .format = format, .rows = rows, .cols = cols, .row_bytes = row_bytes, .device = d };
     return OK;
+}
+
+Status host_place(Device *d, Tensor *t, int64_t n_bytes)
+{
+    t->handle = host_memory(n_bytes);
+    if (t->handle) return OK;
+    *t = (Tensor){ 0 };
+    return fail(&d->error, NO_MEMORY, "no memory for a tensor of %lld bytes", (long long)n_bytes);
+}
+
+Status host_alloc(Device *d, Format format, int64_t rows, int64_t cols, Tensor *out)
+{
+    TRY(host_shape(d, format, rows, cols, out));
+    return host_place(d, out, rows * out->row_bytes);
 }
 
 void host_free(Device *d, Tensor *t)
@@ -58,6 +64,20 @@ void *host_bytes(Device *d, const Tensor *t)
 {
     (void)d;
     return t->handle;
+}
+
+Status host_check_fill(Device *d, const Tensor *to, int64_t first, int64_t n)
+{
+    if (first >= 0 && n >= 0 && n <= to->rows - first && first % d->ops->fill_rows == 0) return OK;
+    return fail(&d->error, BAD_ARGUMENT, "rows %lld to %lld of a weight with %lld, from a multiple of %lld",
+                (long long)first, (long long)(first + n), (long long)to->rows, (long long)d->ops->fill_rows);
+}
+
+Status host_fill(Device *d, Tensor *to, int64_t first, int64_t n, const void *rows)
+{
+    TRY(host_check_fill(d, to, first, n));
+    if (n) memcpy(row_bytes_at(to, first), rows, (size_t)(n * to->row_bytes));
+    return OK;
 }
 
 static Status check_bytes(Device *d, const Tensor *t, size_t n_bytes)

@@ -2,7 +2,7 @@
  * device/host.h - what ref and cpu share: both keep tensors in ordinary memory.
  *
  * A tensor's handle is the address of its first byte, aligned to 64; rows follow without gaps, as
- * they do in files, so a weight can be read from disk straight into its place. */
+ * they do in files.  ref keeps weights the same way, cpu keeps them in panels. */
 #ifndef DEVICE_HOST_H
 #define DEVICE_HOST_H
 
@@ -18,9 +18,15 @@ typedef struct HostDevice {
 Status ref_open(const DeviceOptions *options, Device **out, Error *error);
 Status cpu_open(const DeviceOptions *options, Device **out, Error *error);
 
+/* A tensor's shape, checked, without memory; then memory for it. */
+Status host_shape(Device *d, Format format, int64_t rows, int64_t cols, Tensor *out);
+Status host_place(Device *d, Tensor *t, int64_t n_bytes);
 Status host_alloc(Device *d, Format format, int64_t rows, int64_t cols, Tensor *out);
 void   host_free(Device *d, Tensor *t);
 void  *host_bytes(Device *d, const Tensor *t);
+/* Weights as rows, as files hold them. */
+Status host_fill(Device *d, Tensor *to, int64_t first, int64_t n, const void *rows);
+Status host_check_fill(Device *d, const Tensor *to, int64_t first, int64_t n);
 Status host_upload(Device *d, Tensor *to, const void *from, size_t n_bytes);
 Status host_download(Device *d, void *to, const Tensor *from, size_t n_bytes);
 Status host_wait(Device *d);

@@ -56,7 +56,7 @@ static Status load_rows(Binder *b, const Weight *w, Tensor *to)
     for (int64_t row = 0; status == OK && row < w->rows; row++)
         memcpy(ordered + (size_t)row * row_bytes,
                source + (size_t)weight_source_row(w, b->sizes, row) * row_bytes, row_bytes);
-    if (status == OK) status = device_said(b, b->device->ops->upload(b->device, to, ordered, n));
+    if (status == OK) status = device_said(b, b->device->ops->fill(b->device, to, 0, w->rows, ordered));
     free(source);
     free(ordered);
     return status;
@@ -66,7 +66,7 @@ static Status load_matrix(Binder *b, Role role, int layer, Tensor *out)
 {
     Weight w;
     TRY(arch_weight(b->arch, b->catalog, b->sizes, role, layer, 0, &w, b->error));
-    TRY(device_said(b, b->device->ops->alloc(b->device, w.format, w.rows, w.cols, out)));
+    TRY(device_said(b, b->device->ops->alloc_weight(b->device, w.format, w.rows, w.cols, out)));
     if (w.halves) {
         TRY(load_rows(b, &w, out));
     } else {
@@ -163,6 +163,7 @@ static Status bind_all(Binder *b, const ModelPlan *plan)
     const DeviceLimits limits = {
         .n_tokens = plan->max_tokens,
         .n_cols = widest > s->hidden ? widest : s->hidden,
+        .n_width = s->width,
         .n_hidden = s->hidden,
         .n_used = s->n_used,
         .n_heads = s->n_heads,

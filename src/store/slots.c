@@ -3,7 +3,7 @@
 
 static Status slot_part(Device *device, const Extent *e, Tensor *out, Error *error)
 {
-    const Status status = device->ops->alloc(device, e->format, e->rows, e->cols, out);
+    const Status status = device->ops->alloc_weight(device, e->format, e->rows, e->cols, out);
     if (status != OK && error) *error = device->error;
     return status;
 }

@@ -11,49 +11,68 @@ static void cpu_release(Cpu *cpu)
 {
     for (int i = 0; cpu->scratch && i < cpu->host.n_threads; i++) {
         Scratch *s = &cpu->scratch[i];
-        free(s->weights);
+        free(s->row);
         free(s->answers);
         free(s->kv);
         free(s->scores);
         free(s->piece);
         *s = (Scratch){ 0 };
     }
+    free(cpu->x_blocks);
+    free(cpu->x_floats);
     free(cpu->hidden);
+    free(cpu->job_rows);
+    free(cpu->job_tasks);
     free(cpu->turns);
-    cpu->hidden = NULL;
+    cpu->x_blocks = cpu->x_floats = cpu->hidden = NULL;
+    cpu->job_rows = cpu->job_tasks = NULL;
     cpu->turns = NULL;
     cpu->turns_of = (Rope){ 0 };
     cpu->host.limits = (DeviceLimits){ 0 };
 }
 
-/* `a * b` floats; NULL when that wraps or there is no memory. */
-static float *floats(int64_t a, int64_t b)
+/* `a * b` things of `each` bytes; NULL when that wraps or there is no memory. */
+static void *things(int64_t a, int64_t b, int64_t each)
 {
     int64_t n, bytes;
-    if (!checked_mul(a, b, &n) || !checked_mul(n, sizeof(float), &bytes)) return NULL;
+    if (!checked_mul(a, b, &n) || !checked_mul(n, each, &bytes)) return NULL;
     return host_memory(bytes);
+}
+
+static float *floats(int64_t a, int64_t b)
+{
+    return things(a, b, sizeof(float));
 }
 
 static bool scratch_new(Scratch *s, const DeviceLimits *most)
 {
-    const int64_t answers = most->n_tokens * TILE_ROWS, turns = most->n_cols;
-    s->weights = floats(most->n_cols, TILE_ROWS);
-    s->answers = floats(answers > turns ? answers : turns, 1);
+    s->row     = things(most->n_cols, 1, sizeof(float));    /* no format is wider            */
+    s->answers = floats(most->n_cols, 1);
     s->kv      = floats(most->n_cols, 1);               /* a head is no wider than a row     */
     s->scores  = floats(most->n_heads, SPLIT);
     s->piece   = floats(most->n_cols, 1);
-    return s->weights && s->answers && s->kv && s->scores && s->piece;
+    return s->row && s->answers && s->kv && s->scores && s->piece;
+}
+
+/* Tiles for the largest step.  Rows that experts read are copied for each that reads them. */
+static bool products_new(Cpu *cpu, const DeviceLimits *most)
+{
+    int64_t slots;
+    if (!checked_mul(most->n_tokens, most->n_used, &slots)) return false;
+    const int64_t of_project = tiles_row_bytes(true, most->n_cols), of_experts = tiles_row_bytes(true, most->n_width);
+    const int64_t per_token = of_project > most->n_used * of_experts ? of_project : most->n_used * of_experts;
+    return (cpu->x_blocks  = things(most->n_tokens, per_token, 1)) &&
+           (cpu->x_floats  = things(slots, most->n_width, sizeof(float))) &&
+           (cpu->hidden    = things(slots, most->n_hidden, sizeof(float))) &&
+           (cpu->job_rows  = things(slots + 1, 1, sizeof *cpu->job_rows)) &&
+           (cpu->job_tasks = things(slots + 1, 1, sizeof *cpu->job_tasks));
 }
 
 static Status cpu_reserve(Device *d, const DeviceLimits *limits)
 {
     Cpu *cpu = (Cpu *)d;
-    int64_t slots;
     cpu_release(cpu);
-    bool all = checked_mul(limits->n_tokens, limits->n_used, &slots);
-    if (all) cpu->hidden = floats(slots, limits->n_hidden);
-    cpu->turns = host_memory(limits->n_cols * (int64_t)sizeof *cpu->turns);
-    all = all && cpu->hidden && cpu->turns;
+    bool all = products_new(cpu, limits) && (cpu->turns = things(limits->n_cols, 1, sizeof *cpu->turns));
     for (int i = 0; all && i < cpu->host.n_threads; i++)
         all = scratch_new(&cpu->scratch[i], limits);
     if (!all) {
@@ -80,6 +99,9 @@ static const DeviceOps cpu_ops = {
     .host = host_bytes,
     .upload = host_upload,
     .download = host_download,
+    .alloc_weight = cpu_alloc_weight,
+    .fill = cpu_fill,
+    .fill_rows = PANEL_ROWS,
     .reserve = cpu_reserve,
     .wait = host_wait,
     .close = cpu_close,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * device/cpu/cpu.h - the cpu device inside: a pool of threads, one kernel table, work space per
- * thread. */
+ * device/cpu/cpu.h - the cpu device inside: a pool of threads, one kernel table, work space.
+ *
+ * Products go by panels of weights (number/panel.h) and tiles of activations (kernel/kernel.h): one call of a
+ * kernel multiplies sixteen rows of weights with up to eight rows of activations. */
 #ifndef DEVICE_CPU_CPU_H
 #define DEVICE_CPU_CPU_H
 
@@ -9,9 +11,6 @@
 #include "kernel/kernel.h"
 
 enum {
-    /* Weight rows that one task decodes and then multiplies with every row of x: x is read once
-     * per tile instead of once per weight row. */
-    TILE_ROWS = 8,
     /* Attention is cut at multiples of this many positions, always, whoever computes the pieces. */
 #ifdef MIXT_HOSTILE
     SPLIT = 8,
@@ -23,19 +22,31 @@ enum {
 
 /* Work space of one thread. */
 typedef struct Scratch {
-    float *weights;             /* [TILE_ROWS][n_cols] decoded rows                        */
-    float *answers;             /* [T][TILE_ROWS]; also cosines and sines                  */
+    char  *row;                 /* one row of weights as files hold it, in any format      */
+    float *answers;             /* cosines and sines                                       */
     float *kv;                  /* [d] one key or value                                    */
     float *scores;              /* [n_heads][SPLIT]                                        */
     float *piece;               /* [n_heads][d] one split's answer                         */
 } Scratch;
+
+/* Rows of activations in tiles of TILE_ROWS, the last one smaller, one after another. */
+typedef struct Tiles {
+    char   *memory;
+    int64_t n_rows, n_cols;
+    int64_t row_bytes;          /* one row's share of a tile                               */
+    bool    blocks;             /* for weights with blocks; else floats                    */
+} Tiles;
 
 typedef struct Cpu {
     HostDevice host;
     Kernels    kernels;
     Pool      *pool;
     Scratch   *scratch;         /* [n_threads]                                             */
-    float     *hidden;          /* [T*U][F] between the two halves of the experts          */
+    char      *x_blocks;        /* [T*U] rows that products read, in tiles for either kind of weights */
+    char      *x_floats;
+    char      *hidden;          /* [T*U][F] between the two halves of the experts, in tiles */
+    int64_t   *job_rows;        /* [T*U+1] see experts.c                                   */
+    int64_t   *job_tasks;       /* [T*U+1]                                                 */
     double    *turns;           /* [n_cols] angle per position of each pair of `turns_of`  */
     Rope       turns_of;
 } Cpu;
@@ -44,30 +55,52 @@ typedef struct Cpu {
  * multiplications.  The answer is the same (D1). */
 void cpu_run(Cpu *cpu, PoolTask task, void *arg, int64_t n_tasks, int64_t work);
 
-/* answers[i*stride + r] = row (first + r) of w . x[rows ? rows[i] : i], for i < n_x and r < n_rows. */
-typedef struct Tile {
-    const Tensor  *w;
-    int64_t        first, n_rows;       /* n_rows <= TILE_ROWS                              */
-    const Tensor  *x;
-    const int32_t *rows;                /* NULL: all rows of x in order                     */
-    int64_t        n_x;
-    float         *answers;
-    int64_t        stride;              /* from one row of x to the next                    */
-} Tile;
+/* ---- products (project.c) ---- */
 
-/* The rows of the tile that begins at `first`, which may be the last and smaller. */
-static inline int64_t tile_rows(const Tensor *w, int64_t first)
+static inline bool has_blocks(Format format)
 {
-    return w->rows - first < TILE_ROWS ? w->rows - first : TILE_ROWS;
+    return format_info[format].block_values > 1;
 }
 
-static inline int64_t n_tiles(const Tensor *w)
+static inline int64_t tiles_row_bytes(bool blocks, int64_t n_cols)
 {
-    return (w->rows + TILE_ROWS - 1) / TILE_ROWS;
+    return blocks ? n_cols / X_BLOCK * X_BLOCK_BYTES : n_cols * (int64_t)sizeof(float);
 }
 
-/* `space` holds the decoded rows: [TILE_ROWS][n_cols]. */
-void cpu_tile(const Cpu *cpu, const Tile *tile, float *space);
+/* Rows in tile t; the tile itself. */
+static inline int64_t tile_rows(const Tiles *x, int64_t t)
+{
+    const int64_t rest = x->n_rows - t * TILE_ROWS;
+    return rest < TILE_ROWS ? rest : TILE_ROWS;
+}
+
+static inline char *tile_at(const Tiles *x, int64_t t)
+{
+    return x->memory + t * TILE_ROWS * x->row_bytes;
+}
+
+static inline int64_t n_tiles(const Tiles *x)
+{
+    return (x->n_rows + TILE_ROWS - 1) / TILE_ROWS;
+}
+
+/* Row i of the tiles becomes x[n_cols]. */
+void tiles_put(const Cpu *cpu, const Tiles *to, int64_t i, const float *x);
+
+/* y[i][r] = row (16 * panel + r) of w . row i of tile t */
+static inline void tile_product(const Cpu *cpu, float y[TILE_ROWS][PANEL_ROWS], const Tensor *w, int64_t panel,
+                                const Tiles *x, int64_t t)
+{
+    kernels_panel(&cpu->kernels, w->format)(y, (char *)w->handle + panel * panel_bytes(w->format, w->cols),
+                                            tile_at(x, t), (size_t)tile_rows(x, t), (size_t)w->cols);
+}
+
+/* How many panels of w one task takes: enough bytes to keep the memory streaming and to be used again from the
+ * second cache by all tiles, few enough to share out evenly. */
+int64_t panels_per_task(const Cpu *cpu, const Tensor *w);
+
+Status cpu_alloc_weight(Device *d, Format format, int64_t rows, int64_t cols, Tensor *out);
+Status cpu_fill(Device *d, Tensor *to, int64_t first, int64_t n, const void *rows);
 
 Status cpu_embed(Device *d, Tensor *y, const Tensor *table, const int32_t *tokens, int n);
 Status cpu_norm(Device *d, Tensor *y, const Tensor *x, const Norm *norm);

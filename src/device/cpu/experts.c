@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * device/cpu/experts.c - all experts of a wave at once, in two sweeps: gate and up, then down.
+ * device/cpu/experts.c - all experts of a wave at once, in two sweeps over the threads: gate and up, then down.
  *
- *   hidden[slot] = silu(gate * x[row]) * (up * x[row])      parts[slot] = down * hidden[slot] */
+ *   hidden[slot] = silu(gate * x[row]) * (up * x[row])      parts[slot] = down * hidden[slot]
+ *
+ * The rows of a job are copied into tiles of their own, so that every weight is read once for all of them.  A task of the
+ * first sweep makes HIDDEN_ROWS hidden numbers of every row of its job and leaves them in the form in which
+ * `down` wants them: between the sweeps nothing is stored in floats unless `down` is. */
 #include "device/cpu/cpu.h"
+
+#include <string.h>
+
+enum { HIDDEN_PANELS = 2, HIDDEN_ROWS = HIDDEN_PANELS * PANEL_ROWS };
+_Static_assert((int)HIDDEN_ROWS == (int)X_BLOCK, "a task makes one block of a hidden row");
 
 typedef struct Wave {
     Cpu             *cpu;
@@ -12,69 +21,126 @@ typedef struct Wave {
     int              n_jobs;
 } Wave;
 
-/* The hidden rows of job j, in the order of its rows; those of the jobs before it come first. */
-static Tensor hidden_of(const Wave *wave, int job)
+/* The job that number n falls to, when job j has those from begin[j] to begin[j + 1]. */
+static int job_of(const int64_t *begin, int n_jobs, int64_t n)
 {
-    const Expert *e = &wave->jobs[job].expert;
-    int64_t before = 0;
-    for (int j = 0; j < job; j++) before += wave->jobs[j].n;
-    return (Tensor){
-        .format = F32, .rows = wave->jobs[job].n, .cols = e->gate.rows,
-        .row_bytes = e->gate.rows * (int64_t)sizeof(float),
-        .handle = wave->cpu->hidden + before * wave->cpu->host.limits.n_hidden,
-    };
+    int low = 0, high = n_jobs;
+    while (high - low > 1) {
+        const int middle = (low + high) / 2;
+        if (begin[middle] <= n) low = middle;
+        else high = middle;
+    }
+    return low;
+}
+
+/* Job j's rows of x for a kind of weights; those of the jobs before it come first. */
+static Tiles x_of(const Wave *wave, int j, bool blocks)
+{
+    const int64_t row_bytes = tiles_row_bytes(blocks, wave->x->cols);
+    char *memory = blocks ? wave->cpu->x_blocks : wave->cpu->x_floats;
+    return (Tiles){ memory + wave->cpu->job_rows[j] * row_bytes, wave->jobs[j].n, wave->x->cols, row_bytes, blocks };
+}
+
+static Tiles hidden_of(const Wave *wave, int j)
+{
+    const Tensor *down = &wave->jobs[j].expert.down;
+    const int64_t room = wave->cpu->host.limits.n_hidden * (int64_t)sizeof(float);
+    const bool blocks = has_blocks(down->format);
+    return (Tiles){ wave->cpu->hidden + wave->cpu->job_rows[j] * room, wave->jobs[j].n, down->cols,
+                    tiles_row_bytes(blocks, down->cols), blocks };
+}
+
+/* ---- rows into tiles ---- */
+
+static void gather_row(void *arg, int64_t i, int worker)
+{
+    const Wave *wave = arg;
+    (void)worker;
+    const int j = job_of(wave->cpu->job_rows, wave->n_jobs, i);
+    const ExpertJob *job = &wave->jobs[j];
+    const int64_t in = i - wave->cpu->job_rows[j];
+    const bool gate = has_blocks(job->expert.gate.format), up = has_blocks(job->expert.up.format);
+    for (int blocks = 0; blocks < 2; blocks++) {
+        if (gate != blocks && up != blocks) continue;
+        const Tiles to = x_of(wave, j, blocks);
+        tiles_put(wave->cpu, &to, in, row_f32(wave->x, job->rows[in]));
+    }
+}
+
+/* ---- gate and up ---- */
+
+/* y[i][0..32) = rows [32 * block, 32 * block + 32) of w . row i of tile t */
+static void pair_product(const Wave *wave, float y[TILE_ROWS][HIDDEN_ROWS], const Tensor *w, int64_t block, int j, int64_t t)
+{
+    const Tiles x = x_of(wave, j, has_blocks(w->format));
+    for (int k = 0; k < HIDDEN_PANELS; k++) {
+        float part[TILE_ROWS][PANEL_ROWS];
+        const int64_t panel = block * HIDDEN_PANELS + k;
+        if (panel >= n_panels(w->rows)) return;
+        tile_product(wave->cpu, part, w, panel, &x, t);
+        for (int64_t i = 0; i < tile_rows(&x, t); i++)
+            memcpy(&y[i][k * PANEL_ROWS], part[i], sizeof part[i]);
+    }
 }
 
 static void gate_and_up(void *arg, int64_t task, int worker)
 {
     const Wave *wave = arg;
-    Cpu *cpu = wave->cpu;
-    Scratch *s = &cpu->scratch[worker];
-    int j = 0;
-    while (task >= n_tiles(&wave->jobs[j].expert.gate))
-        task -= n_tiles(&wave->jobs[j++].expert.gate);
-    const ExpertJob *job = &wave->jobs[j];
-    const Tensor hidden = hidden_of(wave, j);
-    const int64_t first = task * TILE_ROWS, n = tile_rows(&job->expert.gate, first);
-
-    Tile tile = { .first = first, .n_rows = n, .x = wave->x, .rows = job->rows, .n_x = job->n };
-    tile.w       = &job->expert.gate;
-    tile.answers = row_f32(&hidden, 0) + first;
-    tile.stride  = hidden.cols;
-    cpu_tile(cpu, &tile, s->weights);
-    tile.w       = &job->expert.up;
-    tile.answers = s->answers;
-    tile.stride  = TILE_ROWS;
-    cpu_tile(cpu, &tile, s->weights);
-    for (int64_t i = 0; i < job->n; i++) {
-        float *h = row_f32(&hidden, i) + first;
-        cpu->kernels.silu_mul(h, h, s->answers + i * TILE_ROWS, (size_t)n);
+    const Cpu *cpu = wave->cpu;
+    (void)worker;
+    const int j = job_of(cpu->job_tasks, wave->n_jobs, task);
+    const Expert *e = &wave->jobs[j].expert;
+    const int64_t block = task - cpu->job_tasks[j], at = block * HIDDEN_ROWS,
+                  n = e->gate.rows - at < HIDDEN_ROWS ? e->gate.rows - at : HIDDEN_ROWS;
+    const Tiles hidden = hidden_of(wave, j);
+    for (int64_t t = 0; t < n_tiles(&hidden); t++) {
+        float gate[TILE_ROWS][HIDDEN_ROWS], up[TILE_ROWS][HIDDEN_ROWS];
+        pair_product(wave, gate, &e->gate, block, j, t);
+        pair_product(wave, up, &e->up, block, j, t);
+        const int64_t rows = tile_rows(&hidden, t);
+        char *tile = tile_at(&hidden, t);
+        for (int64_t i = 0; i < rows; i++) {
+            cpu->kernels.silu_mul(gate[i], gate[i], up[i], (size_t)n);
+            if (hidden.blocks)
+                cpu->kernels.quantize_x(tile + block * rows * X_BLOCK_BYTES, (size_t)rows, (size_t)i, gate[i], X_BLOCK);
+            else
+                memcpy((float *)(tile + i * hidden.row_bytes) + at, gate[i], (size_t)n * sizeof(float));
+        }
     }
+}
+
+/* ---- down ---- */
+
+static int64_t n_down_tasks(const Cpu *cpu, const Tensor *down)
+{
+    const int64_t each = panels_per_task(cpu, down);
+    return (n_panels(down->rows) + each - 1) / each;
 }
 
 static void down(void *arg, int64_t task, int worker)
 {
     const Wave *wave = arg;
-    Cpu *cpu = wave->cpu;
-    Scratch *s = &cpu->scratch[worker];
-    int j = 0;
-    while (task >= n_tiles(&wave->jobs[j].expert.down))
-        task -= n_tiles(&wave->jobs[j++].expert.down);
-    const ExpertJob *job = &wave->jobs[j];
-    const Tensor hidden = hidden_of(wave, j);
-    const int64_t first = task * TILE_ROWS, n = tile_rows(&job->expert.down, first);
-
-    const Tile tile = {
-        .w = &job->expert.down, .first = first, .n_rows = n,
-        .x = &hidden, .n_x = job->n, .answers = s->answers, .stride = TILE_ROWS,
-    };
-    cpu_tile(cpu, &tile, s->weights);
-    for (int64_t i = 0; i < job->n; i++)
-        for (int64_t r = 0; r < n; r++)
-            row_f32(wave->parts, job->slots[i])[first + r] = s->answers[i * TILE_ROWS + r];
+    const Cpu *cpu = wave->cpu;
+    (void)worker;
+    const int j = job_of(cpu->job_tasks, wave->n_jobs, task);
+    const Tensor *w = &wave->jobs[j].expert.down;
+    const Tiles hidden = hidden_of(wave, j);
+    const int64_t each = panels_per_task(cpu, w), first = (task - cpu->job_tasks[j]) * each;
+    const int64_t end = first + each < n_panels(w->rows) ? first + each : n_panels(w->rows);
+    for (int64_t t = 0; t < n_tiles(&hidden); t++)
+        for (int64_t panel = first; panel < end; panel++) {
+            float y[TILE_ROWS][PANEL_ROWS];
+            tile_product(cpu, y, w, panel, &hidden, t);
+            const int64_t at = panel * PANEL_ROWS, n = w->rows - at < PANEL_ROWS ? w->rows - at : PANEL_ROWS;
+            for (int64_t i = 0; i < tile_rows(&hidden, t); i++)
+                memcpy(row_f32(wave->parts, wave->jobs[j].slots[t * TILE_ROWS + i]) + at, y[i],
+                       (size_t)n * sizeof(float));
+        }
 }
 
-static Status check(Device *d, const ExpertJob *jobs, int n_jobs)
+/* ---- both ---- */
+
+static Status check(Device *d, const Tensor *x, const ExpertJob *jobs, int n_jobs)
 {
     const DeviceLimits *most = &((HostDevice *)d)->limits;
     int64_t slots = 0;
@@ -83,27 +149,32 @@ static Status check(Device *d, const ExpertJob *jobs, int n_jobs)
         TRY(host_fits(d, "experts", jobs[j].n, e->gate.cols));
         TRY(host_fits(d, "experts", jobs[j].n, e->down.cols));
         slots += jobs[j].n;
-        if (e->gate.rows > most->n_hidden || slots > most->n_tokens * most->n_used)
+        if (x->cols > most->n_width || e->gate.rows > most->n_hidden || slots > most->n_tokens * most->n_used)
             return fail(&d->error, BAD_ARGUMENT,
-                        "experts: %lld slots of %lld were asked for, %lld of %lld reserved",
-                        (long long)slots, (long long)e->gate.rows,
-                        (long long)(most->n_tokens * most->n_used), (long long)most->n_hidden);
+                        "experts: %lld slots of %lld to %lld were asked for, %lld of %lld to %lld reserved",
+                        (long long)slots, (long long)x->cols, (long long)e->gate.rows,
+                        (long long)(most->n_tokens * most->n_used), (long long)most->n_width,
+                        (long long)most->n_hidden);
     }
     return OK;
 }
 
 Status cpu_experts(Device *d, Tensor *parts, const Tensor *x, const ExpertJob *jobs, int n_jobs)
 {
-    TRY(check(d, jobs, n_jobs));
-    Wave wave = { .cpu = (Cpu *)d, .parts = parts, .x = x, .jobs = jobs, .n_jobs = n_jobs };
-    int64_t first_tiles = 0, second_tiles = 0, work = 0;
+    TRY(check(d, x, jobs, n_jobs));
+    Cpu *cpu = (Cpu *)d;
+    Wave wave = { .cpu = cpu, .parts = parts, .x = x, .jobs = jobs, .n_jobs = n_jobs };
+    int64_t *rows = cpu->job_rows, *tasks = cpu->job_tasks, work = 0;
+    rows[0] = tasks[0] = 0;
     for (int j = 0; j < n_jobs; j++) {
-        const Expert *e = &jobs[j].expert;
-        first_tiles += n_tiles(&e->gate);
-        second_tiles += n_tiles(&e->down);
-        work += e->down.rows * e->down.cols * (jobs[j].n + 1);
+        const Tensor *gate = &jobs[j].expert.gate;
+        rows[j + 1] = rows[j] + jobs[j].n;
+        tasks[j + 1] = tasks[j] + (gate->rows + HIDDEN_ROWS - 1) / HIDDEN_ROWS;
+        work += gate->rows * gate->cols * (jobs[j].n + 1);
     }
-    cpu_run(wave.cpu, gate_and_up, &wave, first_tiles, 2 * work);
-    cpu_run(wave.cpu, down, &wave, second_tiles, work);
+    cpu_run(cpu, gather_row, &wave, rows[n_jobs], rows[n_jobs] * x->cols);
+    cpu_run(cpu, gate_and_up, &wave, tasks[n_jobs], 2 * work);
+    for (int j = 0; j < n_jobs; j++) tasks[j + 1] = tasks[j] + n_down_tasks(cpu, &jobs[j].expert.down);
+    cpu_run(cpu, down, &wave, tasks[n_jobs], work);
     return OK;
 }

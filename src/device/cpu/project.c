@@ -1,64 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0
- * device/cpu/project.c - rows of weights against rows of x.
+ * device/cpu/project.c - weights in panels, activations in tiles, and products of the two.
  *
- * Weights are decoded to floats, tile by tile, and multiplied with float activations: nothing but
- * the weights is ever quantised.  Every number of the answer is one dot product over a whole row
- * (ORDER dot_f32), however many rows of x there are. */
+ * Every number of an answer is one kernel's sum over a whole row, in an order that depends on the row's length only,
+ * however many rows of x there are (D1). */
 #include "device/cpu/cpu.h"
 
-/* Rows [first, first + n) of a matrix as floats: decoded into `space`, or where they lie. */
-static const float *floats_of(const Cpu *cpu, const Tensor *w, int64_t first, int64_t n,
-                              float *space)
+#include <string.h>
+
+/* ---- weights ---- */
+
+/* The last panel may have room for rows that the matrix lacks: they are zeros. */
+Status cpu_alloc_weight(Device *d, Format format, int64_t rows, int64_t cols, Tensor *out)
 {
-    if (w->format == F32) return row_f32(w, first);
-    /* Rows follow without gaps, so n rows are one long row. */
-    DecodeFn *decode = kernels_decoder(&cpu->kernels, w->format);
-    decode(space, row_bytes_at(w, first), (size_t)(n * w->cols));
-    return space;
+    TRY(host_shape(d, format, rows, cols, out));
+    out->layout = LAYOUT_WEIGHT;
+    return host_place(d, out, n_panels(rows) * panel_bytes(format, cols));
 }
 
-static const float *x_row(const Tile *tile, int64_t i)
+Status cpu_fill(Device *d, Tensor *to, int64_t first, int64_t n, const void *rows)
 {
-    return row_f32(tile->x, tile->rows ? tile->rows[i] : i);
-}
-
-/* Few rows of x: each weight row is used while it is still in the nearest cache. */
-static void few(const Cpu *cpu, const Tile *tile, float *space)
-{
-    const size_t cols = (size_t)tile->x->cols;
-    for (int64_t r = 0; r < tile->n_rows; r++) {
-        const float *w = floats_of(cpu, tile->w, tile->first + r, 1, space);
-        for (int64_t i = 0; i < tile->n_x; i++)
-            tile->answers[i * tile->stride + r] = cpu->kernels.dot_f32(w, x_row(tile, i), cols);
+    TRY(host_check_fill(d, to, first, n));
+    const int64_t each = panel_bytes(to->format, to->cols);
+    const char *from = rows;
+    for (int64_t row = first; row < first + n; row += PANEL_ROWS) {
+        const int64_t some = first + n - row < PANEL_ROWS ? first + n - row : PANEL_ROWS;
+        panel_pack((char *)to->handle + row / PANEL_ROWS * each, to->format, to->cols, from, some);
+        from += some * to->row_bytes;
     }
+    return OK;
 }
 
-/* Many: four rows of x meet all rows of the tile before the next four are read. */
-static void many(const Cpu *cpu, const Tile *tile, float *space)
+/* ---- activations ---- */
+
+void tiles_put(const Cpu *cpu, const Tiles *to, int64_t i, const float *x)
 {
-    const size_t cols = (size_t)tile->x->cols;
-    const float *weights = floats_of(cpu, tile->w, tile->first, tile->n_rows, space);
-    int64_t i = 0;
-    for (; i + 4 <= tile->n_x; i += 4) {
-        const float *const x[4] = {
-            x_row(tile, i), x_row(tile, i + 1), x_row(tile, i + 2), x_row(tile, i + 3)
-        };
-        for (int64_t r = 0; r < tile->n_rows; r++) {
-            float y[4];
-            cpu->kernels.dot4_f32(y, weights + (size_t)r * cols, x, cols);
-            for (int k = 0; k < 4; k++) tile->answers[(i + k) * tile->stride + r] = y[k];
-        }
-    }
-    for (; i < tile->n_x; i++)
-        for (int64_t r = 0; r < tile->n_rows; r++)
-            tile->answers[i * tile->stride + r] =
-                cpu->kernels.dot_f32(weights + (size_t)r * cols, x_row(tile, i), cols);
+    const int64_t t = i / TILE_ROWS, in = i % TILE_ROWS;
+    char *tile = tile_at(to, t);
+    if (to->blocks)
+        cpu->kernels.quantize_x(tile, (size_t)tile_rows(to, t), (size_t)in, x, (size_t)to->n_cols);
+    else
+        memcpy(tile + in * to->row_bytes, x, (size_t)to->row_bytes);
 }
 
-void cpu_tile(const Cpu *cpu, const Tile *tile, float *space)
+/* ---- project ---- */
+
+/* From measurement: docs/PERFORMANCE.md, "size of a task". */
+int64_t panels_per_task(const Cpu *cpu, const Tensor *w)
 {
-    if (tile->n_x < 4) few(cpu, tile, space);
-    else many(cpu, tile, space);
+    enum { TASK_BYTES = 256 << 10, TASKS_PER_THREAD = 16 };
+    const int64_t by_bytes = TASK_BYTES / panel_bytes(w->format, w->cols);
+    const int64_t by_share = n_panels(w->rows) / (cpu->host.n_threads * TASKS_PER_THREAD);
+    const int64_t n = by_bytes < by_share ? by_bytes : by_share;
+    return n < 1 ? 1 : n;
 }
 
 typedef struct Projection {
@@ -66,33 +59,63 @@ typedef struct Projection {
     Tensor *const       *y;
     const Tensor        *x;
     const Tensor *const *w;
+    Tiles                blocks, floats;    /* x for either kind of weights                 */
 } Projection;
 
-/* Tiles are numbered through all matrices. */
-static void project_tile(void *arg, int64_t task, int worker)
+static void quantize_row(void *arg, int64_t i, int worker)
 {
     const Projection *p = arg;
+    (void)worker;
+    tiles_put(p->cpu, &p->blocks, i, row_f32(p->x, i));
+}
+
+static int64_t n_tasks(const Cpu *cpu, const Tensor *w)
+{
+    const int64_t each = panels_per_task(cpu, w);
+    return (n_panels(w->rows) + each - 1) / each;
+}
+
+/* Panels [first, end) of one matrix with every tile. */
+static void project_panels(const Projection *p, int m, int64_t first, int64_t end)
+{
+    const Tensor *w = p->w[m];
+    const Tiles *x = has_blocks(w->format) ? &p->blocks : &p->floats;
+    for (int64_t t = 0; t < n_tiles(x); t++)
+        for (int64_t panel = first; panel < end; panel++) {
+            float y[TILE_ROWS][PANEL_ROWS];
+            tile_product(p->cpu, y, w, panel, x, t);
+            const int64_t at = panel * PANEL_ROWS,
+                          n = w->rows - at < PANEL_ROWS ? w->rows - at : PANEL_ROWS;
+            for (int64_t i = 0; i < tile_rows(x, t); i++)
+                memcpy(row_f32(p->y[m], t * TILE_ROWS + i) + at, y[i], (size_t)n * sizeof y[i][0]);
+        }
+}
+
+/* Tasks are numbered through all matrices. */
+static void project_task(void *arg, int64_t task, int worker)
+{
+    const Projection *p = arg;
+    (void)worker;
     int m = 0;
-    while (task >= n_tiles(p->w[m])) task -= n_tiles(p->w[m++]);
-    const int64_t first = task * TILE_ROWS;
-    const Tile tile = {
-        .w = p->w[m], .first = first, .n_rows = tile_rows(p->w[m], first),
-        .x = p->x, .n_x = p->x->rows,
-        .answers = row_f32(p->y[m], 0) + first,
-        .stride = p->y[m]->row_bytes / (int64_t)sizeof(float),
-    };
-    cpu_tile(p->cpu, &tile, p->cpu->scratch[worker].weights);
+    while (task >= n_tasks(p->cpu, p->w[m])) task -= n_tasks(p->cpu, p->w[m++]);
+    const int64_t each = panels_per_task(p->cpu, p->w[m]), first = task * each, all = n_panels(p->w[m]->rows);
+    project_panels(p, m, first, first + each < all ? first + each : all);
 }
 
 Status cpu_project(Device *d, Tensor *const y[], const Tensor *x, const Tensor *const w[], int n)
 {
     Projection p = { .cpu = (Cpu *)d, .y = y, .x = x, .w = w };
-    int64_t tiles = 0, rows = 0;
+    int64_t tasks = 0, rows = 0;
+    bool blocks = false;
     TRY(host_fits(d, "project", x->rows, x->cols));
     for (int m = 0; m < n; m++) {
-        tiles += n_tiles(w[m]);
+        tasks += n_tasks(p.cpu, w[m]);
         rows += w[m]->rows;
+        blocks |= has_blocks(w[m]->format);
     }
-    cpu_run(p.cpu, project_tile, &p, tiles, rows * x->cols * (x->rows + 1));
+    p.floats = (Tiles){ x->handle, x->rows, x->cols, x->row_bytes, false };     /* where they lie */
+    p.blocks = (Tiles){ p.cpu->x_blocks, x->rows, x->cols, tiles_row_bytes(true, x->cols), true };
+    if (blocks) cpu_run(p.cpu, quantize_row, &p, x->rows, x->rows * x->cols);
+    cpu_run(p.cpu, project_task, &p, tasks, rows * x->cols * (x->rows + 1));
     return OK;
 }

@@ -19,17 +19,18 @@ typedef struct Rows {
 static void embed_row(void *arg, int64_t t, int worker)
 {
     const Rows *op = arg;
-    (void)worker;
-    const void *row = row_bytes_at(op->x, op->from[t]);
-    if (op->x->format == F32) memcpy(row_f32(op->y, t), row, (size_t)op->x->row_bytes);
-    else
-        kernels_decoder(&op->cpu->kernels, op->x->format)(row_f32(op->y, t), row,
-                                                          (size_t)op->x->cols);
+    const Tensor *table = op->x;
+    char *row = op->cpu->scratch[worker].row;
+    const int64_t panel = op->from[t] / PANEL_ROWS, in = op->from[t] % PANEL_ROWS;
+    panel_row(row, table->format, table->cols,
+              (char *)table->handle + panel * panel_bytes(table->format, table->cols), in);
+    format_info[table->format].decode(row_f32(op->y, t), row, (size_t)table->cols);
 }
 
 Status cpu_embed(Device *d, Tensor *y, const Tensor *table, const int32_t *tokens, int n)
 {
     Rows op = { .cpu = (Cpu *)d, .y = y, .x = table, .from = tokens };
+    TRY(host_fits(d, "embed", n, table->cols));
     cpu_run(op.cpu, embed_row, &op, n, n * table->cols);
     return OK;
 }
