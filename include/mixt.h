@@ -174,7 +174,7 @@ typedef struct mixt_engine_options {
     const char      *cpu_set;       /* "ref", "avx2", "avx512"; NULL: the best there is         */
     int              n_threads;     /* 0: one per core                                          */
     mixt_kv          kv;
-    size_t           n_batch;       /* rows per step at most; 0: 64                             */
+    size_t           n_batch;       /* rows per step at most; 0: 512                            */
     size_t           expert_slots;  /* experts kept in memory, the others read when needed; 0: all that fit */
     mixt_progress_fn progress;      /* while weights are read                                   */
     void            *progress_user;

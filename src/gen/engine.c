@@ -246,8 +246,9 @@ Status engine_step(Engine *e, Session *const *sessions, const int32_t *next, int
     }
     if (!statuses) statuses = own;
     pthread_mutex_lock(&e->lock);
-    for (int64_t begin = 0; begin < n_sessions && answer == OK; begin += e->n_batch) {
-        const int64_t end = n_sessions - begin < e->n_batch ? n_sessions : begin + e->n_batch;
+    const int64_t most = e->n_batch < WANTED_MAX ? e->n_batch : WANTED_MAX;
+    for (int64_t begin = 0; begin < n_sessions && answer == OK; begin += most) {
+        const int64_t end = n_sessions - begin < most ? n_sessions : begin + most;
         answer = step_some(e, sessions, next, begin, end, statuses, error);
     }
     pthread_mutex_unlock(&e->lock);

@@ -30,7 +30,7 @@ typedef struct EngineStats {
 typedef struct Engine Engine;
 typedef struct Session Session;
 
-enum { BATCH_MAX = 4096, BATCH_DEFAULT = 64, CONTEXT_DEFAULT = 8192 };
+enum { BATCH_MAX = 4096, BATCH_DEFAULT = 512, CONTEXT_DEFAULT = 8192 };
 
 /* The catalog must outlive the engine.  NO_MEMORY when not even a few experts fit; the sentence has
  * the numbers. */

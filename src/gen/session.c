@@ -120,7 +120,9 @@ Status session_append(Session *s, const int32_t *tokens, int64_t n_tokens, float
                       Error *error)
 {
     TRY(check_tokens(s, tokens, n_tokens, s->n_tokens, error));
-    const int64_t n_vocab = s->engine->model->sizes.n_vocab, n_batch = s->engine->n_batch;
+    const int64_t n_vocab = s->engine->model->sizes.n_vocab;
+    int64_t n_batch = s->engine->n_batch;
+    if (all_logits && n_batch > WANTED_MAX) n_batch = WANTED_MAX;
     Status status = OK;
     if (n_tokens) s->has_logits = false;
     for (int64_t done = 0; done < n_tokens && status == OK;) {

@@ -35,7 +35,16 @@ enum {
 #endif
 };
 
-/* One step: T tokens of any number of sequences; logits are wanted for R of them (decision D3). */
+/* Rows of a step whose logits may be wanted: a vocabulary wide, they would be most of the scratch. */
+enum {
+#ifdef MIXT_HOSTILE
+    WANTED_MAX = 3
+#else
+    WANTED_MAX = 64
+#endif
+};
+
+/* One step: T tokens of any number of sequences; logits are wanted for R <= WANTED_MAX of them (decision D3). */
 typedef struct Step {
     int            n_tokens, n_wanted;
     const int32_t *tokens;              /* [T]                                             */
@@ -68,7 +77,7 @@ typedef struct Work {
     Tensor     k, v;                    /* [T][K]                                          */
     Tensor     scores;                  /* [T][E]                                          */
     Tensor     parts;                   /* [T*U][D] answers of the chosen experts, not yet mixed */
-    Tensor     last, logits;            /* [T][D], [T][V]; the first R rows                */
+    Tensor     last, logits;            /* [R][D], [R][V]                                  */
     float     *host_scores;             /* [T][E]                                          */
     Routes     routes;
     ExpertJob *jobs;                    /* [E]                                             */

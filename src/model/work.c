@@ -8,6 +8,7 @@ enum { N_SHAPES = 11 };
 
 static void work_shapes(const Sizes *s, int64_t T, Work *w, Shape out[N_SHAPES])
 {
+    const int64_t R = T < WANTED_MAX ? T : WANTED_MAX;
     const int64_t D = s->width, H = s->n_heads * s->head_size, K = s->n_kv_heads * s->head_size;
     const Shape shapes[N_SHAPES] = {
         { &w->x, T, D },     { &w->h, T, D }, { &w->y, T, D },
@@ -15,7 +16,7 @@ static void work_shapes(const Sizes *s, int64_t T, Work *w, Shape out[N_SHAPES])
         { &w->k, T, K },     { &w->v, T, K },
         { &w->scores, T, s->n_experts },
         { &w->parts, T * s->n_used, D },
-        { &w->last, T, D },  { &w->logits, T, s->n_vocab },
+        { &w->last, R, D },  { &w->logits, R, s->n_vocab },
     };
     for (int i = 0; i < N_SHAPES; i++) out[i] = shapes[i];
 }
