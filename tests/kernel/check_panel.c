@@ -181,8 +181,8 @@ static char *make_tile(Check *check, const Rows *p, const float *x, size_t n, si
  * let A be the sum of (|scale * q| + |minimum|) * |x| over all columns.  Everything any of them adds up on its
  * way is bounded by A, so an answer that comes by a path of k roundings is off by at most k u / (1 - k u) * A.
  *
- * The reference rounds the weight once (scale * q is exact: 11 + 8 + 5 bits at most), the activation once and the answer
- * once: 3.  Its sum in double adds less than another.  A twin multiplies integers, which is exact, rounds the
+ * The reference rounds the weight once (scale * q is exact: 11 + 8 + 5 bits at most), the activation once and the
+ * answer once: 3.  Its sum in double adds less than another.  A twin multiplies integers, which is exact, rounds the
  * product to a float (1), multiplies it with the group's, the block's and the activations' scales (3) or takes the
  * activations' rounded sum times the minimum (3), adds it to a sum (one rounding for each group and each half the
  * format has) and joins at most four sums (2).  In all: n_groups * n_halves + 12 is enough.
@@ -190,8 +190,8 @@ static char *make_tile(Check *check, const Rows *p, const float *x, size_t n, si
  * What underflows in a product of scales is off by 2^-150 and may then meet integers: for one column at most
  * 128 * 32 * 127 < 2^19 (Q6_K).  In x or the sum of x it meets the weight.
  *
- * Weights without blocks: at least eight partial sums, so n/8 fused additions in one of them, no more than eight for what
- * is left over and three to join them; the reference rounds once: n/8 + 12.  Products underflow by 2^-149.
+ * Weights without blocks: at least eight partial sums, so n/8 fused additions in one of them, no more than eight for
+ * what is left over and three to join them; the reference rounds once: n/8 + 12.  Products underflow by 2^-149.
  * Source: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 4.2. */
 
 static bool groups_of_16(Format format)
@@ -396,7 +396,8 @@ static void check_panel(Check *check, Format format, PanelFn *ref, PanelFn *now)
 {
     static const size_t n_blocks[] = { 1, 2, 3, 5, 16, 17 };
     static const size_t n_small[]  = { 1, 2, 3, 4, 5, 7, 8, 33, 128, 129 };
-    static const size_t n_floats[] = { 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 127, 1000, 4096, 4099 };
+    static const size_t n_floats[] = { 1,  2,  3,  7,  8,  9,  15,  16,   17,   31,
+                                       32, 33, 47, 63, 64, 65, 127, 1000, 4096, 4099 };
     const size_t values = (size_t)format_info[format].block_values;
     const size_t *sizes = values == SUPER_VALUES ? n_blocks : values == SMALL_VALUES ? n_small : n_floats;
     const int n_sizes = values == SUPER_VALUES   ? ARRAY_LEN(n_blocks)
