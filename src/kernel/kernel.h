@@ -60,6 +60,18 @@ typedef float MaxFn    (const float *x, size_t n);
 typedef float ExpSumFn (float *x, float max, size_t n);
 typedef void  RopeFn   (float *x, const float *cosine, const float *sine, size_t n_pairs);
 typedef void  QuantizeFn(void *tile, size_t n, size_t i, const float *x, size_t n_values);
+/* One round of a probe is PROBE_CHAINS chains of additions that do not wait for each other, each as wide as the widest
+ * register there is: enough of them to keep every multiplier busy.  A multiplication and its addition are 2
+ * operations, whatever number of instructions a set needs for them. */
+enum {
+    PROBE_CHAINS = 12,
+    PROBE_INT8_OPERATIONS = 2 * 64 * PROBE_CHAINS,
+    PROBE_F32_OPERATIONS = 2 * 16 * PROBE_CHAINS
+};
+typedef uint32_t ProbeInt8Fn(const uint8_t a[64], const int8_t b[64], size_t n_rounds);
+typedef float    ProbeF32Fn (const float a[16], const float b[16], size_t n_rounds);
+typedef uint64_t ProbeReadFn(const uint64_t *words, size_t n_words);
+
 typedef void  PanelFn  (float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n, size_t n_cols);
 
 typedef struct Kernels {

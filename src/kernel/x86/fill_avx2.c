@@ -28,4 +28,7 @@ void kernels_fill_avx2(Kernels *table)
     table->exp_sum       = exp_sum_avx2;
     table->rope_adjacent = rope_adjacent_avx2;
     table->rope_halves   = rope_halves_avx2;
+    table->probe_int8    = probe_int8_avx2;
+    table->probe_f32     = probe_f32_avx2;
+    table->probe_read    = probe_read_avx2;
 }

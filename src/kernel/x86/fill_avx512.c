@@ -9,4 +9,7 @@ void kernels_fill_avx512(Kernels *table)
     table->decode_q8_0 = decode_q8_0_avx512;
     table->dot_f32     = dot_f32_avx512;
     table->dot4_f32    = dot4_f32_avx512;
+    table->probe_int8  = probe_int8_avx512;
+    table->probe_f32   = probe_f32_avx512;
+    table->probe_read  = probe_read_avx512;
 }
