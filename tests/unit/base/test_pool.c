@@ -3,6 +3,7 @@
 #include "tests/support.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 
@@ -62,6 +63,93 @@ static void short_rounds(void **state)
     assert_int_equal(pool_new(4, &pool, NULL), OK);
     for (int round = 0; round < 2000; round++) run_and_check(pool, 4, 2 + round % 5);
     pool_free(pool);
+}
+
+static void add(void *arg, int64_t task, int worker)
+{
+    (void)worker;
+    atomic_fetch_add((atomic_int_least64_t *)arg, task + 1);
+}
+
+/* A loop's argument lies on the stack and is gone when pool_run returns: a late thread that still took a
+ * task of the loop before would add to the wrong sum. */
+static void many_tiny_rounds(void **state)
+{
+    (void)state;
+    static const int threads[] = { 2, 3, 5 };
+    for (int t = 0; t < ARRAY_LEN(threads); t++) {
+        Pool *pool;
+        assert_int_equal(pool_new(threads[t], &pool, NULL), OK);
+        for (int64_t round = 0; round < 30000; round++) {
+            atomic_int_least64_t sum = 0;
+            const int64_t n = round % 6;
+            pool_run(pool, add, &sum, n);
+            const int64_t got = atomic_load(&sum);
+            if (got != n * (n + 1) / 2)
+                fail_msg("%d threads, round %lld: want %lld, got %lld", threads[t], (long long)round,
+                         (long long)(n * (n + 1) / 2), (long long)got);
+        }
+        pool_free(pool);
+    }
+}
+
+static void linger(void *arg, int64_t task, int worker)
+{
+    if (worker > 0) usleep((useconds_t)(100 * (task % 3)));
+    add(arg, task, worker);
+}
+
+/* Threads that fell asleep between loops are woken, and so is a caller that slept at the end of one. */
+static void asleep_and_awake_again(void **state)
+{
+    (void)state;
+    Pool *pool;
+    assert_int_equal(pool_new(3, &pool, NULL), OK);
+    for (int round = 0; round < 300; round++) {
+        atomic_int_least64_t sum = 0;
+        pool_run(pool, round % 3 ? add : linger, &sum, 12);
+        assert_int_equal(atomic_load(&sum), 78);
+        usleep((useconds_t)(round % 7 * 30));       /* on both sides of their patience         */
+    }
+    pool_free(pool);
+}
+
+/* Each thread takes one task and keeps it until all have one. */
+static void meet(void *arg, int64_t task, int worker)
+{
+    (void)task;
+    atomic_int *here = arg;
+    atomic_fetch_or(here, 1 << worker);
+    while (atomic_load(here) != 15) sched_yield();
+}
+
+/* Sleeping threads are not forgotten: a loop that needs all of them ends. */
+static void everybody_comes(void **state)
+{
+    (void)state;
+    Pool *pool;
+    assert_int_equal(pool_new(4, &pool, NULL), OK);
+    for (int round = 0; round < 200; round++) {
+        atomic_int here = 0;
+        pool_run(pool, meet, &here, 4);
+        usleep((useconds_t)(round % 5 * 40));
+    }
+    pool_free(pool);
+}
+
+/* Many more threads than cores: what a loop costs may grow, its result may not change. */
+static void oversubscribed(void **state)
+{
+    (void)state;
+    Pool *pool;
+    assert_int_equal(pool_new(64, &pool, NULL), OK);
+    for (int round = 0; round < 200; round++) run_and_check(pool, 64, round % 2 ? 300 : 5);
+    pool_free(pool);
+    for (int round = 0; round < 50; round++) {      /* made for one loop, or for none          */
+        assert_int_equal(pool_new(9, &pool, NULL), OK);
+        if (round % 2) run_and_check(pool, 9, 20);
+        pool_free(pool);
+    }
 }
 
 /* Several pools at once, each with a caller of its own. */
@@ -130,6 +218,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_task_once),
         cmocka_unit_test(short_rounds),
+        cmocka_unit_test(many_tiny_rounds),
+        cmocka_unit_test(asleep_and_awake_again),
+        cmocka_unit_test(everybody_comes),
+        cmocka_unit_test(oversubscribed),
         cmocka_unit_test(pools_side_by_side),
         cmocka_unit_test(refusals),
         cmocka_unit_test(pool_threads_take_no_signals),
