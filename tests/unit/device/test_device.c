@@ -45,6 +45,19 @@ static void memory_is_checked(void **state)
         assert_int_equal(d->ops->alloc(d, F32, 0, 4, &t), OK);
         d->ops->free(d, &t);
 
+        /* A weight is filled from where a panel begins, and not beyond its end. */
+        static const char rows[40 * 18];
+        assert_int_equal(d->ops->alloc_weight(d, Q4_0, 33, 31, &t), BAD_ARGUMENT);
+        assert_int_equal(d->ops->alloc_weight(d, Q4_0, 33, 32, &t), OK);
+        assert_int_equal(t.layout == LAYOUT_WEIGHT || d->ops->fill_rows == 1, true);
+        assert_int_equal(d->ops->fill(d, &t, 0, 34, rows), BAD_ARGUMENT);
+        assert_int_equal(d->ops->fill(d, &t, 32, 2, rows), BAD_ARGUMENT);
+        assert_int_equal(d->ops->fill(d, &t, -16, 16, rows), BAD_ARGUMENT);
+        if (d->ops->fill_rows > 1) assert_int_equal(d->ops->fill(d, &t, 3, 16, rows), BAD_ARGUMENT);
+        assert_int_equal(d->ops->fill(d, &t, 32, 1, rows), OK);
+        assert_int_equal(d->ops->fill(d, &t, 0, 33, rows), OK);
+        d->ops->free(d, &t);
+
         const float x[4] = { 1, 2, 3, 4 };
         float y[4] = { 0 };
         assert_int_equal(d->ops->alloc(d, F32, 1, 4, &t), OK);
@@ -69,20 +82,19 @@ static void more_than_reserved_is_refused(void **state)
     for (int i = 0; i < ARRAY_LEN(kinds); i++) {
         Device *d;
         assert_int_equal(device_open(kinds[i], &(DeviceOptions){ .n_threads = 2 }, &d, NULL), OK);
-        Tensor x = made(d, F32, 3, 8, NULL), w = made(d, F32, 5, 8, NULL),
+        static const float zeros[5 * 8];
+        Tensor x = made(d, F32, 3, 8, zeros), w = made_weight(d, F32, 5, 8, zeros),
                y = made(d, F32, 3, 5, NULL);
         Tensor *ys[] = { &y };
         const Tensor *ws[] = { &w };
         assert_int_equal(d->ops->project(d, ys, &x, ws, 1), BAD_ARGUMENT);         /* nothing yet */
         DeviceLimits limits = {
-            .n_tokens = 2, .n_cols = 8, .n_hidden = 8, .n_used = 1, .n_heads = 1, .n_context = 4};
+            .n_tokens = 2, .n_cols = 8, .n_width = 8, .n_hidden = 8, .n_used = 1, .n_heads = 1, .n_context = 4};
         MUST(d->ops->reserve(d, &limits));
         assert_int_equal(d->ops->project(d, ys, &x, ws, 1), BAD_ARGUMENT);         /* T too large */
         assert_string_equal(d->error.text, "project: 3 rows of 8 were asked for, 2 of 8 reserved");
         limits.n_tokens = 3;
         MUST(d->ops->reserve(d, &limits));
-        memset(x.handle, 0, (size_t)(x.rows * x.row_bytes));
-        memset(w.handle, 0, (size_t)(w.rows * w.row_bytes));
         assert_int_equal(d->ops->project(d, ys, &x, ws, 1), OK);
         limits.n_hidden = INT64_MAX / 8;
         assert_int_equal(d->ops->reserve(d, &limits), NO_MEMORY);

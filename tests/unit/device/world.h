@@ -138,11 +138,22 @@ static inline Tensor made(Device *d, Format format, int64_t rows, int64_t cols, 
     return t;
 }
 
-/* `rows` rows of a matrix of ours, as a tensor of its own. */
+/* A weight, filled in two parts when the device takes parts. */
+static inline Tensor made_weight(Device *d, Format format, int64_t rows, int64_t cols, const void *bytes)
+{
+    Tensor t;
+    const int64_t first = rows / 2 / d->ops->fill_rows * d->ops->fill_rows;
+    MUST(d->ops->alloc_weight(d, format, rows, cols, &t));
+    MUST(d->ops->fill(d, &t, 0, first, bytes));
+    MUST(d->ops->fill(d, &t, first, rows - first, (const char *)bytes + first * t.row_bytes));
+    return t;
+}
+
+/* `rows` rows of a matrix of ours, as a weight of its own. */
 static inline Tensor part_of(Device *d, const World *w, int64_t first, int64_t rows)
 {
-    return made(d, w->weights, rows, D,
-                (const char *)w->matrix + first * format_row_bytes(w->weights, D));
+    return made_weight(d, w->weights, rows, D,
+                       (const char *)w->matrix + first * format_row_bytes(w->weights, D));
 }
 
 static inline void take(Device *d, void *to, Tensor *from)
@@ -293,6 +304,7 @@ static inline Answer *answer(Device *d, const World *w, int rows_at_once)
     Cache *c = calloc(1, sizeof *c);
     MUST(d->ops->reserve(d, &(DeviceLimits){.n_tokens = ROWS,
                                             .n_cols = D,
+                                            .n_width = D,
                                             .n_hidden = F,
                                             .n_used = U,
                                             .n_heads = HEADS,
