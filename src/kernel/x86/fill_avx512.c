@@ -9,6 +9,10 @@ void kernels_fill_avx512(Kernels *table)
     table->decode_q8_0 = decode_q8_0_avx512;
     table->dot_f32     = dot_f32_avx512;
     table->dot4_f32    = dot4_f32_avx512;
+    table->quantize_x  = quantize_x_avx512;
+    table->panel_q8_0  = panel_q8_0_avx512;
+    table->panel_q4_k  = panel_q4_k_avx512;
+    table->panel_q6_k  = panel_q6_k_avx512;
     table->probe_int8  = probe_int8_avx512;
     table->probe_f32   = probe_f32_avx512;
     table->probe_read  = probe_read_avx512;

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kernel/x86/panel_avx512.h - steps that the panel kernels for AVX-512 share; read number/panel.h and
+ * the tiles of kernel/kernel.h first.  For panel_*_avx512.c only.
+ *
+ * Lane r of every vector belongs to row r of the panel: a word holds four stored bytes of each of the
+ * sixteen rows.  One VPDPBUSD multiplies them, as numbers without a sign, with the same four bytes of
+ * one row of the tile and adds the products up in 32 bits.  Weights are unpacked once and meet all n
+ * rows of the tile.  Integer sums are exact and below 2^24, so they become floats without rounding;
+ * what rounds is the scaling, once for every 32 numbers.
+ *
+ * ORDER panel_*: one chain of fused additions per y, over the groups of 32 (of 256 where a file says
+ * so) ascending.  The body is written once, for any n, so that n cannot change the bits (decision D1).
+ *
+ * Cost: multiplications of integers and floats share the same pipes, one vector per cycle; the rest
+ * runs beside them.  So each kernel counts its multiplications for 32 numbers of one row of a tile;
+ * eight of them are VPDPBUSD, and the share of eight is what it can reach of the peak. */
+#ifndef KERNEL_X86_PANEL_AVX512_H
+#define KERNEL_X86_PANEL_AVX512_H
+
+#include "kernel/kernel.h"
+#include "number/blocks.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+/* The rows of a tile, unrolled, so that an array over them is a set of registers. */
+#define EACH_ROW _Pragma("GCC unroll 8") for (size_t i = 0; i < n; i++)
+#define UNROLL_8 _Pragma("GCC unroll 8")
+
+#define PANEL_INLINE static inline __attribute__((always_inline))
+
+/* The kernel of a format from its `product`, which becomes one loop for each n. */
+#define PANEL_KERNEL(name)                                                                        \
+    void name(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n,              \
+              size_t n_cols)                                                                      \
+    {                                                                                             \
+        switch (n) {                                                                              \
+        case 1: product(y, panel, tile, 1, n_cols); break;                                        \
+        case 2: product(y, panel, tile, 2, n_cols); break;                                        \
+        case 3: product(y, panel, tile, 3, n_cols); break;                                        \
+        case 4: product(y, panel, tile, 4, n_cols); break;                                        \
+        case 5: product(y, panel, tile, 5, n_cols); break;                                        \
+        case 6: product(y, panel, tile, 6, n_cols); break;                                        \
+        case 7: product(y, panel, tile, 7, n_cols); break;                                        \
+        case 8: product(y, panel, tile, 8, n_cols); break;                                        \
+        }                                                                                         \
+    }
+_Static_assert(TILE_ROWS == 8, "one case for each");
+
+/* How far ahead of the words a lone row of activations asks for memory.  The machine's own
+ * prefetchers stop at the end of a page; a prefetch past the end of a panel does no harm. */
+enum { AHEAD_BYTES = 4096 };
+
+PANEL_INLINE void ask_ahead(const uint32_t *words, int n_words, size_t n)
+{
+    if (n > 1) return;
+    for (int k = 0; k < n_words; k++)
+        _mm_prefetch((const char *)(words + k * PANEL_ROWS) + AHEAD_BYTES, _MM_HINT_T0);
+}
+
+/* Word k of sixteen rows. */
+PANEL_INLINE __m512i word_at(const uint32_t *words, int k)
+{
+    return _mm512_loadu_si512(words + k * PANEL_ROWS);
+}
+
+/* The half of sixteen rows. */
+PANEL_INLINE __m512 half_at(const uint16_t *halves)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)halves));
+}
+
+PANEL_INLINE __m512i each_byte(uint32_t byte)
+{
+    return _mm512_set1_epi32((int32_t)(byte * 0x01010101));
+}
+
+/* a | (b & mask) */
+#define OR_MASKED(a, b, mask) _mm512_ternarylogic_epi32(a, b, mask, 0xf8)
+
+/* Four more products: bytes 4k to 4k + 3 of row i of a tile. */
+PANEL_INLINE __m512i dot_4(__m512i dot, __m512i w, const XBlock *x, size_t i, int k)
+{
+    int32_t four;
+    memcpy(&four, x->q + i * X_BLOCK + 4 * (size_t)k, sizeof four);
+    return _mm512_dpbusd_epi32(dot, w, _mm512_set1_epi32(four));
+}
+
+/* -(sum of x) << shift: where the sum of (w - 2^shift) * x begins when w are added. */
+PANEL_INLINE __m512i less_offset(int32_t minus, unsigned shift)
+{
+    return _mm512_slli_epi32(_mm512_set1_epi32(minus), shift);
+}
+
+/* sum + dot * scale * x.scale */
+PANEL_INLINE __m512 add_dot(__m512 sum, __m512i dot, __m512 scale, const XBlock *x, size_t i)
+{
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot),
+                           _mm512_mul_ps(scale, _mm512_set1_ps(x->scale[i])), sum);
+}
+
+/* sum - minimum * x.sum */
+PANEL_INLINE __m512 less_minimum(__m512 sum, __m512 minimum, const XBlock *x, size_t i)
+{
+    return _mm512_fnmadd_ps(minimum, _mm512_set1_ps(x->sum[i]), sum);
+}
+
+/* Byte j of every word, as a float. */
+PANEL_INLINE __m512 byte_of(__m512i words, unsigned j)
+{
+    return _mm512_cvtepi32_ps(
+        _mm512_and_si512(_mm512_srli_epi32(words, 8 * j), _mm512_set1_epi32(255)));
+}
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kernel/x86/panel_q6_k_avx512.c - panels of Q6_K, AVX-512.
+ *
+ * The two groups of 32 numbers share a scale of activations, so their small scales are applied in
+ * integers: at most 128 * 32 * (16 * 32 * 127), which is below 2^24 and needs no rounding either.
+ *
+ * ORDER panel_q6_k: a chain over the eight groups of 32 of a block, then one over the blocks.
+ * Cost: eleven multiplications (8 products, two small scales, sum) and one for 256 numbers: 72 %. */
+#include "kernel/x86/panel_avx512.h"
+#include "kernel/x86/x86.h"
+
+enum { N_HALVES = 1, N_WORDS = 52, HIGH_WORDS = 32, GROUP_WORDS = 48 };
+/* Word k of group j of 32: four bits, and two more moved over them.  See blocks.h. */
+PANEL_INLINE __m512i weights(const uint32_t *words, int j, int k)
+{
+    const int half = j / 4, run = j % 4;
+    const __m512i low = word_at(words, 16 * half + 8 * (run % 2) + k);
+    const __m512i high = word_at(words, HIGH_WORDS + 8 * half + k);
+    const __m512i four =
+        _mm512_and_si512(run < 2 ? low : _mm512_srli_epi32(low, 4), each_byte(15));
+    const __m512i two = run == 0   ? _mm512_slli_epi32(high, 4)
+                        : run == 1 ? _mm512_slli_epi32(high, 2)
+                        : run == 2 ? high
+                                   : _mm512_srli_epi32(high, 2);
+    return OR_MASKED(four, two, each_byte(0x30));
+}
+
+/* Small scale 0 <= g < 16. */
+PANEL_INLINE __m512i small_scale(const uint32_t *words, int g)
+{
+    const __m512i four = word_at(words, GROUP_WORDS + g / 4);
+    return _mm512_srai_epi32(_mm512_slli_epi32(four, (unsigned)(24 - 8 * (g % 4))), 24);
+}
+
+PANEL_INLINE void add_group(__m512 sum[], const uint32_t *words, int j, const XBlock *x, size_t n)
+{
+    __m512i first[TILE_ROWS], second[TILE_ROWS];
+    EACH_ROW {
+        first[i] = less_offset(x->minus_low[i], 5);
+        second[i] = _mm512_sub_epi32(less_offset(x->minus[i], 5), first[i]);
+    }
+    UNROLL_8 for (int k = 0; k < 4; k++) {
+        const __m512i w = weights(words, j, k);
+        EACH_ROW first[i] = dot_4(first[i], w, x, i, k);
+    }
+    UNROLL_8 for (int k = 4; k < 8; k++) {
+        const __m512i w = weights(words, j, k);
+        EACH_ROW second[i] = dot_4(second[i], w, x, i, k);
+    }
+    const __m512i first_scale = small_scale(words, 2 * j),
+                  second_scale = small_scale(words, 2 * j + 1);
+    EACH_ROW {
+        const __m512i dot = _mm512_add_epi32(_mm512_mullo_epi32(first[i], first_scale),
+                                             _mm512_mullo_epi32(second[i], second_scale));
+        sum[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_set1_ps(x->scale[i]), sum[i]);
+    }
+}
+
+PANEL_INLINE void product(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n,
+                          size_t n_cols)
+{
+    const size_t n_blocks = n_cols / SUPER_VALUES;
+    const uint16_t *halves = panel_halves(panel);
+    const uint32_t *words = panel_words(panel, n_blocks, N_HALVES);
+    EACH_ROW _mm512_storeu_ps(y[i], _mm512_setzero_ps());
+    for (size_t b = 0; b < n_blocks; b++) {
+        __m512 sum[TILE_ROWS];
+        EACH_ROW sum[i] = _mm512_setzero_ps();
+        ask_ahead(words, N_WORDS, n);
+        UNROLL_8 for (int j = 0; j < 8; j++) {
+            const XBlock x = x_block(tile, n, 8 * b + (size_t)j);
+            add_group(sum, words, j, &x, n);
+        }
+        const __m512 scale = half_at(halves);
+        EACH_ROW _mm512_storeu_ps(y[i], _mm512_fmadd_ps(scale, sum[i], _mm512_loadu_ps(y[i])));
+        halves += N_HALVES * PANEL_ROWS;
+        words += N_WORDS * PANEL_ROWS;
+    }
+}
+
+PANEL_KERNEL(panel_q6_k_avx512)
