@@ -12,6 +12,7 @@
 #ifndef KERNEL_KERNEL_H
 #define KERNEL_KERNEL_H
 
+#include "kernel/cache.h"
 #include "number/format.h"
 #include "number/panel.h"
 
@@ -59,6 +60,8 @@ typedef void  SiluMulFn(float *y, const float *gate, const float *up, size_t n);
 typedef float MaxFn    (const float *x, size_t n);
 typedef float ExpSumFn (float *x, float max, size_t n);
 typedef void  RopeFn   (float *x, const float *cosine, const float *sine, size_t n_pairs);
+typedef void  ScoreFn  (float *scores, const float *q, size_t n, const CacheRun *keys);
+typedef void  GatherFn (float *y, const float *weights, size_t n, const CacheRun *values);
 typedef void  QuantizeFn(void *tile, size_t n, size_t i, const float *x, size_t n_values);
 /* One round of a probe is PROBE_CHAINS chains of additions that do not wait for each other, each as wide as the widest
  * register there is: enough of them to keep every multiplier busy.  A multiplication and its addition are 2

@@ -19,6 +19,9 @@ void kernels_fill_avx2(Kernels *table)
     table->encode_f16    = encode_f16_avx2;
     table->dot_f32       = dot_f32_avx2;
     table->dot4_f32      = dot4_f32_avx2;
+    table->panel_f32     = panel_f32_avx2;
+    table->panel_f16     = panel_f16_avx2;
+    table->panel_bf16    = panel_bf16_avx2;
     table->rms_norm      = rms_norm_avx2;
     table->add           = add_avx2;
     table->axpy          = axpy_avx2;
@@ -26,6 +29,12 @@ void kernels_fill_avx2(Kernels *table)
     table->silu_mul      = silu_mul_avx2;
     table->max_f32       = max_f32_avx2;
     table->exp_sum       = exp_sum_avx2;
+    table->score_f32     = score_f32_avx2;
+    table->score_f16     = score_f16_avx2;
+    table->score_q8_0    = score_q8_0_avx2;
+    table->gather_f32    = gather_f32_avx2;
+    table->gather_f16    = gather_f16_avx2;
+    table->gather_q8_0   = gather_q8_0_avx2;
     table->rope_adjacent = rope_adjacent_avx2;
     table->rope_halves   = rope_halves_avx2;
     table->probe_int8    = probe_int8_avx2;

@@ -13,6 +13,15 @@ void kernels_fill_avx512(Kernels *table)
     table->panel_q8_0  = panel_q8_0_avx512;
     table->panel_q4_k  = panel_q4_k_avx512;
     table->panel_q6_k  = panel_q6_k_avx512;
+    table->panel_f32   = panel_f32_avx512;
+    table->panel_f16   = panel_f16_avx512;
+    table->panel_bf16  = panel_bf16_avx512;
+    table->score_f32   = score_f32_avx512;
+    table->score_f16   = score_f16_avx512;
+    table->score_q8_0  = score_q8_0_avx512;
+    table->gather_f32  = gather_f32_avx512;
+    table->gather_f16  = gather_f16_avx512;
+    table->gather_q8_0 = gather_q8_0_avx512;
     table->probe_int8  = probe_int8_avx512;
     table->probe_f32   = probe_f32_avx512;
     table->probe_read  = probe_read_avx512;
