@@ -181,6 +181,7 @@ typedef struct mixt_engine_options {
     int            (*cancel)(void *user);   /* asked between layers, from the calling thread; non-zero ends the
                                              * call with MIXT_CANCELLED, sessions keep what they had */
     void            *cancel_user;
+    bool             profile;       /* time every op: mixt_engine_profile in mixt_tools.h        */
 } mixt_engine_options;
 
 MIXT_API mixt_engine_options mixt_engine_defaults(void);

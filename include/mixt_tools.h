@@ -52,6 +52,64 @@ typedef enum mixt_npy { MIXT_NPY_F32, MIXT_NPY_I32 } mixt_npy;
 MIXT_API mixt_status mixt_npy_write(const char *path, mixt_npy type, const void *values, const int64_t *dims,
                                     size_t n_dims, const char *const *inputs, mixt_error *error);
 
+/* ---- what the machine can do ---- */
+
+enum { MIXT_RATES_MAX = 16, MIXT_DISK_RATES_MAX = 8 };
+
+/* Per second, by n_threads threads together. */
+typedef struct mixt_rate { int n_threads; double per_s; } mixt_rate;
+typedef struct mixt_disk_rate { int64_t block_bytes; int depth; double bytes_per_s; } mixt_disk_rate;
+
+typedef struct mixt_machine {
+    size_t         struct_bytes;
+    int64_t        measured_at;         /* seconds since 1970                                   */
+    char           cpu[96], instructions[192];
+    char           huge_pages[16];      /* transparent ones: "always", "madvise", "never"       */
+    char           cpu_set[16];         /* whose instructions the peaks were measured with      */
+    int            n_online, n_allowed; /* cores there are, cores this process may use          */
+    double         quota_cores;         /* what the control group grants; 0: no limit           */
+    int64_t        l1_bytes, l2_bytes, l3_bytes, memory_bytes, free_bytes;      /* 0: unknown   */
+    /* By rising n_threads.  A multiply-accumulate is 2 operations. */
+    int            n_read, n_int8, n_f32;
+    mixt_rate      read[MIXT_RATES_MAX];        /* bytes, from a buffer far larger than caches  */
+    mixt_rate      int8[MIXT_RATES_MAX], f32[MIXT_RATES_MAX];
+    char           disk_folder[256];    /* "": not measured                                     */
+    bool           disk_direct;         /* past the page cache                                  */
+    int            n_disk;
+    mixt_disk_rate disk[MIXT_DISK_RATES_MAX];   /* one file from end to end                     */
+} mixt_machine;
+
+typedef struct mixt_measure_options {
+    size_t           struct_bytes;
+    const char      *cpu_set;           /* NULL: the best there is                              */
+    int              n_threads;         /* with so many alone; 0: with 1, 2, .. all cores       */
+    bool             quick;             /* about two seconds                                    */
+    const char      *disk_folder;       /* a temporary file is written there; NULL: leave it    */
+    mixt_progress_fn progress;          /* counts measurements, not bytes                       */
+    void            *progress_user;
+} mixt_measure_options;
+
+MIXT_API mixt_measure_options mixt_measure_defaults(void);
+MIXT_API mixt_status mixt_measure(const mixt_measure_options *options, mixt_machine *out, mixt_error *error);
+/* As a file.  Reading refuses what another machine wrote, or a number that no machine has: MIXT_BAD_FILE. */
+MIXT_API mixt_status mixt_machine_write(const mixt_machine *machine, const char *path, mixt_error *error);
+MIXT_API mixt_status mixt_machine_read(const char *path, mixt_machine *out, mixt_error *error);
+
+/* Bytes of one expert of this layer: gate, up and down.  0: no such layer. */
+MIXT_API int64_t mixt_model_expert_bytes(const mixt_model *model, size_t layer);
+
+/* Where the time of an engine's steps went, since it was made or last asked with `reset`: one row for each
+ * kind of work ("q, k, v", "experts", ..), the last one for what lies between ("between").  Weights are counted once
+ * a step, keys and values once a sequence.  Writes at most `room` rows; *n_rows is how many there are: 0 unless the engine
+ * was made with `profile`. */
+typedef struct mixt_profile_row {
+    const char *name;                   /* static                                               */
+    int64_t     n_calls, ns, bytes, operations;     /* a multiply-accumulate is 2 operations    */
+} mixt_profile_row;
+
+MIXT_API mixt_status mixt_engine_profile(mixt_engine *engine, bool reset, mixt_profile_row *rows, size_t room,
+                                         size_t *n_rows, mixt_error *error);
+
 #ifdef __cplusplus
 }
 #endif

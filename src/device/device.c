@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * device/device.c - the devices there are, by name. */
 #include "device/host.h"
+#include "device/profile.h"
 
 #include <string.h>
 
@@ -24,7 +25,9 @@ Status device_open(const char *name, const DeviceOptions *options, Device **out,
 
 void device_close(Device *device)
 {
-    if (device) device->ops->close(device);
+    if (!device) return;
+    profile_detach(device);
+    device->ops->close(device);
 }
 
 const char *device_cpu_set(const Device *device)

@@ -19,6 +19,7 @@
 #include "number/format.h"
 
 typedef struct Device Device;
+typedef struct Profile Profile;
 
 /* How the rows of a matrix lie: one after another, or as the device's products want its weights. */
 typedef enum Layout { LAYOUT_ROWS, LAYOUT_WEIGHT } Layout;
@@ -30,6 +31,7 @@ typedef struct Tensor {
     int64_t row_bytes;          /* from one row to the next; of a weight: one row's share  */
     Device *device;
     void   *handle;             /* an address in the device's memory, not always the host's */
+    const char *role;           /* what a weight is for, in a profile ("router"); NULL: no weight */
 } Tensor;
 
 /* Rows [first, first + rows) of a tensor, as a tensor; borrowed. */
@@ -129,6 +131,7 @@ typedef struct DeviceOps {
 struct Device {
     const DeviceOps *ops;
     Error            error;
+    Profile         *profile;   /* NULL: nobody asked where the time goes; see profile.h   */
 };
 
 typedef struct DeviceOptions {

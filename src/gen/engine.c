@@ -86,6 +86,7 @@ static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, c
         .n_slots = (int)n_slots, .max_tokens = e->n_batch, .n_context = sizes->n_context,
     };
     TRY(model_bind(arch, catalog, sizes, e->device, &plan, &progress, &e->model, error));
+    if (o->profile) TRY(engine_watch(e, error));
     TRY(work_new(e->model, e->n_batch, &e->work, error));
     if (!make_rows(e)) return fail_memory(error, "the rows of a step");
     e->stats.load_us = clock_us() - start_us;
@@ -181,7 +182,9 @@ Status engine_run(Engine *e, int n_rows, int n_wanted, Error *error)
         .cancel = e->cancel,
         .cancel_user = e->cancel_user,
     };
+    profile_step_begins(e->device);
     const Status status = model_forward(e->model, &step, &e->work, error);
+    profile_step_ends(e->device);
     e->stats.n_steps++;
     e->stats.n_rows += n_rows;
     e->stats.step_us += clock_us() - start_us;

@@ -8,6 +8,7 @@
 #ifndef GEN_ENGINE_H
 #define GEN_ENGINE_H
 
+#include "device/profile.h"
 #include "model/model.h"
 
 typedef struct EngineOptions {
@@ -16,6 +17,7 @@ typedef struct EngineOptions {
     Format      kv;                     /* F16 or F32                                      */
     int64_t     n_batch;                /* rows per step at most                           */
     int64_t     n_slots;                /* experts in memory; 0: all, or as many as fit    */
+    bool        profile;                /* time every op: see engine_profile               */
     int       (*cancel)(void *user);    /* asked between layers; non-zero ends the step    */
     void       *cancel_user;
     int       (*progress)(void *user, int64_t done_bytes, int64_t total_bytes);
@@ -38,6 +40,9 @@ Status engine_new(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
                   const EngineOptions *options, Engine **out, Error *error);
 void   engine_free(Engine *engine);
 EngineStats engine_stats(Engine *engine);
+/* Where the time of steps went since the engine was made or last asked with `reset`; the last row is the time between
+ * ops.  How many rows there are: 0 when the engine was made without a profile. */
+int engine_profile(Engine *engine, bool reset, ProfileRow rows[PROFILE_ROWS_MAX]);
 const Device *engine_device(const Engine *engine);
 const char   *engine_store_name(const Engine *engine);
 

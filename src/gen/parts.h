@@ -37,6 +37,9 @@ struct Session {
     float   *weights;
 };
 
+/* Attaches a profile to the device; the model is bound. */
+Status engine_watch(Engine *engine, Error *error);
+
 /* n rows of one step, already in engine->tokens and so on; logits of the wanted ones are in engine->work.
  * The lock is held. */
 Status engine_run(Engine *engine, int n_rows, int n_wanted, Error *error);

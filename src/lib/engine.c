@@ -31,6 +31,7 @@ static Status engine_open(const mixt_model *m, const mixt_engine_options *o, Eng
         .cancel_user = o->cancel_user,
         .progress = o->progress,
         .progress_user = o->progress_user,
+        .profile = o->profile,
     };
     return engine_new(m->arch, &m->catalog, &m->sizes, &options, out, error);
 }
