@@ -5,10 +5,16 @@
  * Rows of q and k from a container that pairs halves are read in the order of one that pairs
  * neighbours: then every container gives the same sums, and the logits are the same bytes. */
 #include "model/model.h"
+#include "store/load.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* How a matrix whose rows are not in our order is read. */
+typedef struct Reading { Weight weight; const Sizes *sizes; } Reading;
+
+enum { PER_MODEL = 2, PER_LAYER = 5 };      /* matrices that are not an expert's            */
 
 typedef struct Binder {
     const Arch    *arch;
@@ -18,22 +24,16 @@ typedef struct Binder {
     StoreProgress *progress;
     Model         *model;
     Error         *error;
+    Load          *loads;       /* [PER_MODEL + PER_LAYER*L] room has been made, to be read */
+    Reading       *readings;    /* likewise                                                */
+    int            n_loads;
+    int64_t        row_bytes_max;       /* of any matrix, experts included                 */
 } Binder;
 
 static Status device_said(const Binder *b, Status status)
 {
     if (status != OK && b->error) *b->error = b->device->error;
     return status;
-}
-
-static Status told(Binder *b, int64_t bytes)
-{
-    StoreProgress *p = b->progress;
-    p->done_bytes += bytes;
-    b->model->dense_bytes += bytes;
-    if (p->tell && p->tell(p->user, p->done_bytes, p->total_bytes))
-        return fail(b->error, CANCELLED, "loading was stopped");
-    return OK;
 }
 
 static Extent extent_of(const Catalog *catalog, const Weight *w)
@@ -45,35 +45,36 @@ static Extent extent_of(const Catalog *catalog, const Weight *w)
                      .format = w->format };
 }
 
-/* Row by row: the rows of a head come from two places. */
-static Status load_rows(Binder *b, const Weight *w, Tensor *to)
+/* Rows of a head come from two places when the container pairs halves. */
+static int64_t row_in_file(const void *of, int64_t row)
 {
-    const size_t row_bytes = (size_t)format_row_bytes(w->format, w->cols), n = (size_t)w->bytes;
-    char *source = malloc(n), *ordered = malloc(n);
-    Status status = source && ordered ? OK : fail_memory(b->error, w->tensor->name);
-    if (status == OK)
-        status = file_read(&b->catalog->files[w->tensor->file], w->offset, source, n, b->error);
-    for (int64_t row = 0; status == OK && row < w->rows; row++)
-        memcpy(ordered + (size_t)row * row_bytes,
-               source + (size_t)weight_source_row(w, b->sizes, row) * row_bytes, row_bytes);
-    if (status == OK) status = device_said(b, b->device->ops->fill(b->device, to, 0, w->rows, ordered));
-    free(source);
-    free(ordered);
-    return status;
+    const Reading *r = of;
+    return weight_source_row(&r->weight, r->sizes, row);
 }
 
-static Status load_matrix(Binder *b, Role role, int layer, Tensor *out)
+static void keep_widest(Binder *b, const Extent *e)
 {
-    Weight w;
-    TRY(arch_weight(b->arch, b->catalog, b->sizes, role, layer, 0, &w, b->error));
-    TRY(device_said(b, b->device->ops->alloc_weight(b->device, w.format, w.rows, w.cols, out)));
-    if (w.halves) {
-        TRY(load_rows(b, &w, out));
-    } else {
-        const Extent e = extent_of(b->catalog, &w);
-        TRY(extent_load(b->device, &e, out, b->error));
+    const int64_t bytes = format_row_bytes(e->format, e->cols);
+    if (bytes > b->row_bytes_max) b->row_bytes_max = bytes;
+}
+
+/* Room for a matrix; what fills it goes on the list. */
+static Status want_matrix(Binder *b, Role role, int layer, Tensor *out)
+{
+    Reading *r = &b->readings[b->n_loads];
+    Weight *w = &r->weight;
+    TRY(arch_weight(b->arch, b->catalog, b->sizes, role, layer, 0, w, b->error));
+    TRY(device_said(b, b->device->ops->alloc_weight(b->device, w->format, w->rows, w->cols, out)));
+    Load *load = &b->loads[b->n_loads++];
+    *load = (Load){ .from = extent_of(b->catalog, w), .to = out };
+    if (w->halves) {
+        r->sizes = b->sizes;
+        load->source_row = row_in_file;
+        load->of = r;
     }
-    return told(b, w.bytes);
+    keep_widest(b, &load->from);
+    b->model->dense_bytes += w->bytes;
+    return OK;
 }
 
 /* Gains are few and used in float: stored as F32 whatever the file has. */
@@ -96,19 +97,21 @@ static Status load_norm(Binder *b, Role role, int layer, Norm *out)
     }
     free(stored);
     free(gains);
-    return status == OK ? told(b, w.bytes) : status;
+    b->progress->done_bytes += w.bytes;
+    b->model->dense_bytes += w.bytes;
+    return status;
 }
 
 static Status bind_layer(Binder *b, int layer)
 {
     Layer *l = &b->model->layers[layer];
     TRY(load_norm(b, ROLE_ATTN_NORM, layer, &l->attn_norm));
-    TRY(load_matrix(b, ROLE_Q, layer, &l->wq));
-    TRY(load_matrix(b, ROLE_K, layer, &l->wk));
-    TRY(load_matrix(b, ROLE_V, layer, &l->wv));
-    TRY(load_matrix(b, ROLE_O, layer, &l->wo));
+    TRY(want_matrix(b, ROLE_Q, layer, &l->wq));
+    TRY(want_matrix(b, ROLE_K, layer, &l->wk));
+    TRY(want_matrix(b, ROLE_V, layer, &l->wv));
+    TRY(want_matrix(b, ROLE_O, layer, &l->wo));
     TRY(load_norm(b, ROLE_FFN_NORM, layer, &l->ffn_norm));
-    return b->sizes->dense ? OK : load_matrix(b, ROLE_ROUTER, layer, &l->router);
+    return b->sizes->dense ? OK : want_matrix(b, ROLE_ROUTER, layer, &l->router);
 }
 
 static Status expert_extents(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
@@ -123,26 +126,40 @@ static Status expert_extents(const Arch *arch, const Catalog *catalog, const Siz
     return OK;
 }
 
-static Status bind_experts(Binder *b, int n_slots)
+static Status find_experts(Binder *b)
 {
     Model *m = b->model;
     const int n_layers = (int)b->sizes->n_layers, n_experts = (int)b->sizes->n_experts;
     m->extents = calloc((size_t)n_layers * (size_t)n_experts, sizeof *m->extents);
     if (!m->extents) return fail_memory(b->error, "the table of experts");
     for (int l = 0; l < n_layers; l++)
-        for (int e = 0; e < n_experts; e++)
-            TRY(expert_extents(b->arch, b->catalog, b->sizes, l, e, &m->extents[l * n_experts + e],
-                               b->error));
-
-    const StoreSource source = { .experts = m->extents,
-                                 .n_layers = n_layers,
-                                 .n_experts = n_experts };
-    if (n_slots > 0 && n_slots < n_layers * n_experts)
-        return store_disk_open(b->device, &source, n_slots, &m->store, b->error);
-    return store_ram_open(b->device, &source, b->progress, &m->store, b->error);
+        for (int e = 0; e < n_experts; e++) {
+            ExpertExtents *x = &m->extents[l * n_experts + e];
+            TRY(expert_extents(b->arch, b->catalog, b->sizes, l, e, x, b->error));
+            keep_widest(b, &x->gate);
+            keep_widest(b, &x->up);
+            keep_widest(b, &x->down);
+        }
+    return OK;
 }
 
-static Status bind_all(Binder *b, const ModelPlan *plan)
+/* When all experts are in memory nothing will be read any more, and the loader can go. */
+static Status bind_experts(Binder *b, int n_slots)
+{
+    Model *m = b->model;
+    const StoreSource source = { .experts = m->extents,
+                                 .n_layers = (int)b->sizes->n_layers,
+                                 .n_experts = (int)b->sizes->n_experts };
+    if (n_slots > 0 && n_slots < source.n_layers * source.n_experts)
+        return store_disk_open(b->device, &source, n_slots, m->loader, &m->store, b->error);
+    const Status status =
+        store_ram_open(b->device, &source, m->loader, b->progress, &m->store, b->error);
+    loader_free(m->loader);
+    m->loader = NULL;
+    return status;
+}
+
+static Status bind_dense(Binder *b)
 {
     const Sizes *s = b->sizes;
     Model *m = b->model;
@@ -151,11 +168,21 @@ static Status bind_all(Binder *b, const ModelPlan *plan)
     TRY(arch_weight(b->arch, b->catalog, s, ROLE_OUT, 0, 0, &out, b->error));
     m->tied = embed.tensor == out.tensor;
 
-    TRY(load_matrix(b, ROLE_EMBED, 0, &m->embed));
+    TRY(want_matrix(b, ROLE_EMBED, 0, &m->embed));
     for (int layer = 0; layer < s->n_layers; layer++) TRY(bind_layer(b, layer));
     TRY(load_norm(b, ROLE_OUT_NORM, 0, &m->out_norm));
+    return m->tied ? OK : want_matrix(b, ROLE_OUT, 0, &m->out);
+}
+
+static Status bind_all(Binder *b, const ModelPlan *plan)
+{
+    const Sizes *s = b->sizes;
+    Model *m = b->model;
+    TRY(bind_dense(b));
+    TRY(find_experts(b));
+    TRY(loader_new(b->device, b->row_bytes_max, &m->loader, b->error));
+    TRY(loader_run(m->loader, b->loads, b->n_loads, b->progress, b->error));
     if (m->tied) m->out = m->embed;
-    else TRY(load_matrix(b, ROLE_OUT, 0, &m->out));
     TRY(bind_experts(b, plan->n_slots));
 
     const int64_t widest =
@@ -188,8 +215,20 @@ Status model_bind(const Arch *arch, const Catalog *catalog, const Sizes *sizes, 
                   .pairs = PAIRS_ADJACENT }, /* whatever the container had: see the top     */
     };
     m->layers = calloc((size_t)sizes->n_layers, sizeof *m->layers);
-    Binder binder = { arch, catalog, sizes, device, progress, m, error };
-    const Status status = m->layers ? bind_all(&binder, plan) : fail_memory(error, "the model");
+    const size_t n = PER_MODEL + PER_LAYER * (size_t)sizes->n_layers;
+    Binder binder = { .arch = arch,
+                      .catalog = catalog,
+                      .sizes = sizes,
+                      .device = device,
+                      .progress = progress,
+                      .model = m,
+                      .error = error,
+                      .loads = calloc(n, sizeof *binder.loads),
+                      .readings = calloc(n, sizeof *binder.readings) };
+    const bool all = m->layers && binder.loads && binder.readings;
+    const Status status = all ? bind_all(&binder, plan) : fail_memory(error, "the model");
+    free(binder.loads);
+    free(binder.readings);
     if (status != OK) {
         model_free(m);
         return status;
@@ -203,6 +242,7 @@ void model_free(Model *m)
     if (!m) return;
     Device *d = m->device;
     if (m->store) m->store->ops->close(m->store);
+    loader_free(m->loader);
     for (int i = 0; m->layers && i < m->sizes.n_layers; i++) {
         Layer *l = &m->layers[i];
         Tensor *all[] = { &l->attn_norm.gain, &l->ffn_norm.gain, &l->wq, &l->wk, &l->wv, &l->wo,

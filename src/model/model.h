@@ -18,6 +18,7 @@ typedef struct Model {
     Rope           rope;
     Device        *device;      /* of everything that is not an expert; borrowed           */
     Store         *store;       /* of the experts                                          */
+    Loader        *loader;      /* the store's, if it reads while tokens flow              */
     ExpertExtents *extents;     /* [L*E] where they lie on disk                            */
     Tensor         embed, out;  /* [V][D]; the same tensor when tied                       */
     bool           tied;
@@ -29,7 +30,7 @@ typedef struct Model {
 /* What the pages of key/value cache look like. */
 enum {
 #ifdef MIXT_HOSTILE
-    PAGE_TOKENS = 4             /* every boundary is crossed often                         */
+    PAGE_TOKENS = 16            /* every boundary is crossed often                         */
 #else
     PAGE_TOKENS = 64
 #endif

@@ -18,6 +18,7 @@ typedef struct Room {
 typedef struct DiskStore {
     Store                base;
     Device              *device;
+    Loader              *loader;        /* borrowed                                        */
     const ExpertExtents *experts;       /* [L*E]                                           */
     int                  n_layers, n_experts, n_rooms;
     Room                *rooms;         /* [n_rooms]                                       */
@@ -72,7 +73,9 @@ static Status bring(DiskStore *d, int expert, Room **out, Error *error)
 
     Slot view = slot_as(&room->slot, &d->experts[expert]);
     const int64_t start_us = clock_us();
-    const Status status = slot_fill(d->device, &d->experts[expert], &view, error);
+    Load loads[SLOT_PARTS];
+    slot_loads(&d->experts[expert], &view, loads);
+    const Status status = loader_run(d->loader, loads, SLOT_PARTS, NULL, error);
     d->stats.wait_us += clock_us() - start_us;
     TRY(status);
     d->stats.read_bytes += expert_bytes(&d->experts[expert]);
@@ -160,8 +163,8 @@ static Status disk_make_rooms(DiskStore *d, const StoreSource *source, Error *er
     return OK;
 }
 
-Status store_disk_open(Device *device, const StoreSource *source, int n_slots, Store **out,
-                       Error *error)
+Status store_disk_open(Device *device, const StoreSource *source, int n_slots, Loader *loader,
+                       Store **out, Error *error)
 {
     *out = NULL;
     if (n_slots < 1)
@@ -170,6 +173,7 @@ Status store_disk_open(Device *device, const StoreSource *source, int n_slots, S
     if (!d) return fail_memory(error, "the expert store");
     *d = (DiskStore){ .base = { .ops = &disk_ops, .pins_max = n_slots },
                       .device = device,
+                      .loader = loader,
                       .experts = source->experts,
                       .n_layers = source->n_layers,
                       .n_experts = source->n_experts,

@@ -11,7 +11,7 @@ typedef struct RamStore {
     Store       base;
     Device     *device;
     Slot       *slots;          /* [L*E]                                                   */
-    int         n_layers, n_experts, n_filled;
+    int         n_layers, n_experts, n_slots;
     StoreStats  stats;
 } RamStore;
 
@@ -54,7 +54,7 @@ static StoreStats ram_stats(const Store *s)
 static void ram_close(Store *s)
 {
     RamStore *r = (RamStore *)s;
-    for (int i = 0; i < r->n_filled; i++) slot_free(r->device, &r->slots[i]);
+    for (int i = 0; i < r->n_slots; i++) slot_free(r->device, &r->slots[i]);
     free(r->slots);
     free(r);
 }
@@ -69,26 +69,28 @@ static const StoreOps ram_ops = {
     .close = ram_close,
 };
 
-static Status ram_read_all(RamStore *r, const StoreSource *source, StoreProgress *progress,
-                           Error *error)
+/* Room for everybody first, then one long read, so that no thread waits for another in between. */
+static Status ram_read_all(RamStore *r, const StoreSource *source, Loader *loader,
+                           StoreProgress *progress, Error *error)
 {
-    for (int i = 0; i < source->n_layers * source->n_experts; i++) {
-        TRY(slot_new(r->device, &source->experts[i], &r->slots[i], error));
-        r->n_filled = i + 1;
-        TRY(slot_fill(r->device, &source->experts[i], &r->slots[i], error));
-        const int64_t bytes = expert_bytes(&source->experts[i]);
-        r->stats.read_bytes += bytes;
-        r->stats.resident_bytes += bytes;
-        progress->done_bytes += bytes;
-        if (progress->tell &&
-            progress->tell(progress->user, progress->done_bytes, progress->total_bytes))
-            return fail(error, CANCELLED, "loading was stopped");
+    const int n = source->n_layers * source->n_experts;
+    Load *loads = malloc((size_t)n * SLOT_PARTS * sizeof *loads);
+    Status status = loads ? OK : fail_memory(error, "the expert store");
+    for (int i = 0; i < n && status == OK; i++) {
+        status = slot_new(r->device, &source->experts[i], &r->slots[i], error);
+        if (status != OK) break;
+        r->n_slots = i + 1;
+        slot_loads(&source->experts[i], &r->slots[i], &loads[i * SLOT_PARTS]);
+        r->stats.resident_bytes += expert_bytes(&source->experts[i]);
     }
-    return OK;
+    if (status == OK) status = loader_run(loader, loads, n * SLOT_PARTS, progress, error);
+    if (status == OK) r->stats.read_bytes = r->stats.resident_bytes;
+    free(loads);
+    return status;
 }
 
-Status store_ram_open(Device *device, const StoreSource *source, StoreProgress *progress,
-                      Store **out, Error *error)
+Status store_ram_open(Device *device, const StoreSource *source, Loader *loader,
+                      StoreProgress *progress, Store **out, Error *error)
 {
     *out = NULL;
     RamStore *r = calloc(1, sizeof *r);
@@ -98,7 +100,7 @@ Status store_ram_open(Device *device, const StoreSource *source, StoreProgress *
                      .n_layers = source->n_layers,
                      .n_experts = source->n_experts };
     r->slots = calloc((size_t)source->n_layers * (size_t)source->n_experts, sizeof *r->slots);
-    const Status status = r->slots ? ram_read_all(r, source, progress, error)
+    const Status status = r->slots ? ram_read_all(r, source, loader, progress, error)
                                    : fail_memory(error, "the expert store");
     if (status != OK) {
         ram_close(&r->base);

@@ -26,9 +26,9 @@ void slot_free(Device *device, Slot *slot)
     *slot = (Slot){ 0 };
 }
 
-Status slot_fill(Device *device, const ExpertExtents *from, Slot *slot, Error *error)
+void slot_loads(const ExpertExtents *from, Slot *slot, Load out[SLOT_PARTS])
 {
-    TRY(extent_load(device, &from->gate, &slot->gate, error));
-    TRY(extent_load(device, &from->up, &slot->up, error));
-    return extent_load(device, &from->down, &slot->down, error);
+    out[0] = (Load){ .from = from->gate, .to = &slot->gate };
+    out[1] = (Load){ .from = from->up, .to = &slot->up };
+    out[2] = (Load){ .from = from->down, .to = &slot->down };
 }

@@ -68,14 +68,24 @@ typedef struct StoreProgress {
     int64_t done_bytes, total_bytes;    /* counted on from what others have read           */
 } StoreProgress;
 
-Status store_ram_open (Device *device, const StoreSource *source, StoreProgress *progress, Store **out, Error *error);
-/* n_slots >= 1. */
-Status store_disk_open(Device *device, const StoreSource *source, int n_slots, Store **out, Error *error);
+typedef struct Loader Loader;           /* store/load.h                                    */
+
+/* The loader is needed for the call only. */
+Status store_ram_open (Device *device, const StoreSource *source, Loader *loader, StoreProgress *progress,
+                       Store **out, Error *error);
+/* n_slots >= 1.  The loader is borrowed as long as the store lives. */
+Status store_disk_open(Device *device, const StoreSource *source, int n_slots, Loader *loader, Store **out,
+                       Error *error);
+
+static inline int64_t extent_bytes(const Extent *e)
+{
+    return e->rows * format_row_bytes(e->format, e->cols);
+}
 
 /* Bytes of an expert's three matrices. */
-int64_t expert_bytes(const ExpertExtents *expert);
-/* Reads a matrix into memory the device has already made room for. */
-Status extent_load(Device *device, const Extent *extent, Tensor *to, Error *error);
-int64_t extent_bytes(const Extent *extent);
+static inline int64_t expert_bytes(const ExpertExtents *e)
+{
+    return extent_bytes(&e->gate) + extent_bytes(&e->up) + extent_bytes(&e->down);
+}
 
 #endif

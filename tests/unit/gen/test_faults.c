@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdatomic.h>
 
 static char       path[512];
 static mixt_error error;
@@ -120,10 +121,11 @@ static void logits_that_are_no_numbers_choose_nothing(void **state)
     mixt_model_free(m);
 }
 
-static int n_reads, fail_at, fail_as;
+static atomic_int n_reads;
+static int        fail_at, fail_as;
 static int faulty(IoCall call)
 {
-    return call == IO_READ && n_reads++ == fail_at ? fail_as : 0;
+    return call == IO_READ && atomic_fetch_add(&n_reads, 1) == fail_at ? fail_as : 0;
 }
 
 /* Experts are read while tokens flow; the read that fails is the first, the second, ... */

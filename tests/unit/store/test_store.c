@@ -3,14 +3,16 @@
 #include "../../support.h"
 
 #include "base/rng.h"
-#include "store/store.h"
+#include "store/load.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 enum { N_LAYERS = 3, N_EXPERTS = 5, D = 32, F = 64, N_ALL = N_LAYERS * N_EXPERTS };
 
 static File          file;
 static Device       *device;
+static Loader       *loader;
 static ExpertExtents extents[N_ALL];
 static char         *truth;             /* the file's bytes                                  */
 static StoreSource   source = { .experts = extents, .n_layers = N_LAYERS, .n_experts = N_EXPERTS };
@@ -40,12 +42,14 @@ static int setup(void **state)
     snprintf(path, sizeof path, "%s/experts", test_scratch());
     assert_int_equal(write_file(path, truth, (size_t)at, &error), OK);
     assert_int_equal(file_open(path, &file, &error), OK);
-    return device_open("ref", &(DeviceOptions){ 0 }, &device, &error);
+    assert_int_equal(device_open("ref", &(DeviceOptions){ 0 }, &device, &error), OK);
+    return loader_new(device, F * 2, &loader, &error);
 }
 
 static int teardown(void **state)
 {
     (void)state;
+    loader_free(loader);
     device_close(device);
     file_close(&file);
     free(truth);
@@ -77,8 +81,8 @@ static Store *open_store(int n_slots)
     Error error;
     Store *store;
     StoreProgress progress = { 0 };
-    const Status status = n_slots ? store_disk_open(device, &source, n_slots, &store, &error)
-                                  : store_ram_open(device, &source, &progress, &store, &error);
+    const Status status = n_slots ? store_disk_open(device, &source, n_slots, loader, &store, &error)
+                                  : store_ram_open(device, &source, loader, &progress, &store, &error);
     if (status != OK) fail_msg("%s", error.text);
     return store;
 }
@@ -129,10 +133,10 @@ static void no_room_is_said_and_survived(void **state)
     s->ops->close(s);
 }
 
-static int reads_left;
+static atomic_int reads_left;
 static int read_fault(IoCall call)
 {
-    return call == IO_READ && reads_left-- <= 0 ? EIO : 0;
+    return call == IO_READ && atomic_fetch_sub(&reads_left, 1) <= 0 ? EIO : 0;
 }
 
 static void a_failed_read_leaves_the_store_usable(void **state)
