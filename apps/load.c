@@ -73,6 +73,7 @@ Exit load_network(const App *app, size_t n_context, Loaded *out)
     settings.expert_slots  = (size_t)opt_whole(o, OPT_EXPERT_SLOTS);
     settings.progress      = progress_show;
     settings.progress_user = &progress;
+    settings.profile       = opt_flag(o, OPT_PROFILE);
     settings.cancel        = interrupt_asked;
 
     const mixt_status loaded = mixt_engine_new(out->model, &settings, &out->engine, &error);
