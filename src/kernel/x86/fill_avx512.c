@@ -10,8 +10,15 @@ void kernels_fill_avx512(Kernels *table)
     table->dot_f32     = dot_f32_avx512;
     table->dot4_f32    = dot4_f32_avx512;
     table->quantize_x  = quantize_x_avx512;
+    table->panel_q4_0  = panel_q4_0_avx512;
+    table->panel_q4_1  = panel_q4_1_avx512;
+    table->panel_q5_0  = panel_q5_0_avx512;
+    table->panel_q5_1  = panel_q5_1_avx512;
     table->panel_q8_0  = panel_q8_0_avx512;
+    table->panel_q2_k  = panel_q2_k_avx512;
+    table->panel_q3_k  = panel_q3_k_avx512;
     table->panel_q4_k  = panel_q4_k_avx512;
+    table->panel_q5_k  = panel_q5_k_avx512;
     table->panel_q6_k  = panel_q6_k_avx512;
     table->panel_f32   = panel_f32_avx512;
     table->panel_f16   = panel_f16_avx512;

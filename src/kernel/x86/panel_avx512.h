@@ -99,10 +99,26 @@ PANEL_INLINE __m512 add_dot(__m512 sum, __m512i dot, __m512 scale, const XBlock 
                            _mm512_mul_ps(scale, _mm512_set1_ps(x->scale[i])), sum);
 }
 
+/* sum + minimum * x.sum */
+PANEL_INLINE __m512 add_minimum(__m512 sum, __m512 minimum, const XBlock *x, size_t i)
+{
+    return _mm512_fmadd_ps(minimum, _mm512_set1_ps(x->sum[i]), sum);
+}
+
 /* sum - minimum * x.sum */
 PANEL_INLINE __m512 less_minimum(__m512 sum, __m512 minimum, const XBlock *x, size_t i)
 {
     return _mm512_fnmadd_ps(minimum, _mm512_set1_ps(x->sum[i]), sum);
+}
+
+/* Bits 0 to 3 of every word to bit 4 of its bytes 0 to 3: a permutation looks at four bits only. */
+PANEL_INLINE __m512i bits_over(__m512i words)
+{
+    const __m512i spread = _mm512_setr_epi32(
+        0x00000000, 0x00000010, 0x00001000, 0x00001010, 0x00100000, 0x00100010, 0x00101000,
+        0x00101010, 0x10000000, 0x10000010, 0x10001000, 0x10001010, 0x10100000, 0x10100010,
+        0x10101000, 0x10101010);
+    return _mm512_permutexvar_epi32(words, spread);
 }
 
 /* Byte j of every word, as a float. */

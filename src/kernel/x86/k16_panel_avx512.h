@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kernel/x86/k16_panel_avx512.h - the groups of sixteen of Q2_K and Q3_K: two share a block of a tile.
+ *
+ * Both sums of products fit in 16 bits (at most 16 * 4 * 127), and so do their small scales: one
+ * multiplication of pairs applies two scales and adds. */
+#ifndef KERNEL_X86_K16_PANEL_AVX512_H
+#define KERNEL_X86_K16_PANEL_AVX512_H
+
+#include "kernel/x86/panel_avx512.h"
+
+/* Bytes 2p and 2p + 1 of every word to its two halves of 16 bits, without a sign. */
+PANEL_INLINE __m512i byte_pair(__m512i words, int p)
+{
+    const int32_t from = p == 0 ? (int32_t)0x80018000 : (int32_t)0x80038002, next = 0x00040004;
+    const __m512i take = _mm512_broadcast_i32x4(
+        _mm_setr_epi32(from, from + next, from + 2 * next, from + 3 * next));
+    return _mm512_shuffle_epi8(words, take);
+}
+
+/* sum + (first * its small scale + second * its own) * x.scale */
+PANEL_INLINE __m512 add_halves(__m512 sum, __m512i first, __m512i second, __m512i scales,
+                               const XBlock *x, size_t i)
+{
+    const __m512i pair = OR_MASKED(_mm512_slli_epi32(second, 16), first,
+                                   _mm512_set1_epi32(0xffff));
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_madd_epi16(pair, scales)),
+                           _mm512_set1_ps(x->scale[i]), sum);
+}
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kernel/x86/panel_q4_1_avx512.c - panels of Q4_1, AVX-512.
+ *
+ * Cost: eleven multiplications (8 products, scales, sum, minimum): 73 %. */
+#include "kernel/x86/panel_avx512.h"
+#include "kernel/x86/x86.h"
+
+enum { N_HALVES = 2, N_WORDS = 4 };
+
+/* Numbers 4k to 4k + 3: lower halves of bytes, then upper halves. */
+PANEL_INLINE __m512i weights(const uint32_t *words, unsigned k)
+{
+    const __m512i low = word_at(words, (int)(k % 4));
+    return _mm512_and_si512(k < 4 ? low : _mm512_srli_epi32(low, 4), each_byte(15));
+}
+
+PANEL_INLINE void product(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n,
+                          size_t n_cols)
+{
+    const size_t n_blocks = n_cols / SMALL_VALUES;
+    const uint16_t *halves = panel_halves(panel);
+    const uint32_t *words = panel_words(panel, n_blocks, N_HALVES);
+    __m512 sum[TILE_ROWS];
+    EACH_ROW sum[i] = _mm512_setzero_ps();
+    for (size_t b = 0; b < n_blocks; b++) {
+        const XBlock x = x_block(tile, n, b);
+        __m512i dot[TILE_ROWS];
+        ask_ahead(words, N_WORDS, n);
+        EACH_ROW dot[i] = _mm512_setzero_si512();
+        UNROLL_8 for (unsigned k = 0; k < 8; k++) {
+            const __m512i w = weights(words, k);
+            EACH_ROW dot[i] = dot_4(dot[i], w, &x, i, (int)k);
+        }
+        const __m512 scale = half_at(halves);
+        EACH_ROW sum[i] = add_dot(sum[i], dot[i], scale, &x, i);
+        const __m512 minimum = half_at(halves + PANEL_ROWS);
+        EACH_ROW sum[i] = add_minimum(sum[i], minimum, &x, i);
+        halves += N_HALVES * PANEL_ROWS;
+        words += N_WORDS * PANEL_ROWS;
+    }
+    EACH_ROW _mm512_storeu_ps(y[i], sum[i]);
+}
+
+PANEL_KERNEL(panel_q4_1_avx512)

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kernel/x86/panel_q5_k_avx512.c - panels of Q5_K, AVX-512.
+ *
+ * Cost: eleven multiplications (8 products, scales, sum, minimum) and two for each tile: 71 %. */
+#include "kernel/x86/k_panel_avx512.h"
+#include "kernel/x86/x86.h"
+
+enum { N_HALVES = 2, N_WORDS = 43, HIGH_WORDS = 3, LOW_WORDS = 11, QUARTER_WORDS = 8 };
+
+/* Four bits in the lower half of each byte, and bit j of each byte of `high` over them. */
+PANEL_INLINE __m512i weights(__m512i low, __m512i high, unsigned j)
+{
+    const __m512i bit = j < 4 ? _mm512_slli_epi32(high, 4 - j) : _mm512_srli_epi32(high, j - 4);
+    return OR_MASKED(_mm512_and_si512(low, each_byte(15)), bit, each_byte(16));
+}
+
+/* 64 numbers: the lower halves of eight words meet one block of a tile, the upper halves the next. */
+PANEL_INLINE void quarter(__m512 sum[], const uint32_t *words, const KGroups *groups, unsigned j,
+                          const XBlock *x, const XBlock *next_x, size_t n)
+{
+    const uint32_t *low_words = words + (LOW_WORDS + j / 2 * QUARTER_WORDS) * PANEL_ROWS;
+    __m512i dot[TILE_ROWS], next_dot[TILE_ROWS];
+    EACH_ROW dot[i] = next_dot[i] = _mm512_setzero_si512();
+    UNROLL_8 for (int k = 0; k < QUARTER_WORDS; k++) {
+        const __m512i low = word_at(low_words, k), high = word_at(words, HIGH_WORDS + k);
+        const __m512i w = weights(low, high, j);
+        const __m512i next_w = weights(_mm512_srli_epi32(low, 4), high, j + 1);
+        EACH_ROW dot[i] = dot_4(dot[i], w, x, i, k);
+        EACH_ROW next_dot[i] = dot_4(next_dot[i], next_w, next_x, i, k);
+    }
+    add_group(sum, dot, k_scale(groups, j), k_minimum(groups, j), x, n);
+    add_group(sum, next_dot, k_scale(groups, j + 1), k_minimum(groups, j + 1), next_x, n);
+}
+
+PANEL_INLINE void product(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n,
+                          size_t n_cols)
+{
+    const size_t n_blocks = n_cols / SUPER_VALUES;
+    const uint16_t *halves = panel_halves(panel);
+    const uint32_t *words = panel_words(panel, n_blocks, N_HALVES);
+    __m512 sum[TILE_ROWS];
+    EACH_ROW sum[i] = _mm512_setzero_ps();
+    for (size_t b = 0; b < n_blocks; b++) {
+        const KGroups groups = k_groups_at(halves, words);
+        ask_ahead(words, N_WORDS, n);
+        UNROLL_8 for (unsigned j = 0; j < 8; j += 2) {
+            const XBlock x = x_block(tile, n, 8 * b + j), next_x = x_block(tile, n, 8 * b + j + 1);
+            quarter(sum, words, &groups, j, &x, &next_x, n);
+        }
+        halves += N_HALVES * PANEL_ROWS;
+        words += N_WORDS * PANEL_ROWS;
+    }
+    EACH_ROW _mm512_storeu_ps(y[i], sum[i]);
+}
+
+PANEL_KERNEL(panel_q5_k_avx512)
