@@ -1,0 +1,331 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""compare.py - Mixt beside llama.cpp and ik_llama.cpp: same files, same ids, same threads, taking turns.
+
+    MIXT_PEER_LLAMA=DIR MIXT_PEER_IK=PATH bench/peers/compare.py BUILD
+    bench/peers/compare.py BUILD --types Q4_K_M,Q8_0 --rounds 3 --keep
+
+For each storage type: a small model first, whose logits every program must get right against
+tests/golden/oracle.py; then eight (F16, BF16: four) layers of Mixtral 8x7B with random weights.  One round
+runs all variants of every program, the later ones those that were nearly the fastest in something.  The
+medians go to bench/results/MACHINE.json, which keeps the types of earlier runs, with all raw seconds.
+Read bench/peers/README.md first.
+"""
+import argparse
+import datetime
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import chart
+import figures
+import workload
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, 'tests', 'golden'))
+
+LAYERS = {'Q4_K_M': 8, 'Q8_0': 8, 'Q4_0': 8, 'Q6_K': 8, 'Q5_K_M': 8, 'Q3_K_M': 8, 'Q2_K': 8, 'F16': 4, 'BF16': 4}
+FLOATS = ('F16', 'BF16')       # their prompts are a matter of the f32 peak, the others' of the int8 peak
+VARIANTS = {
+    'mixt': [''],
+    'llama.cpp': ['', '-fa 0', '-repack 0'],
+    'ik_llama.cpp': ['', '-fmoe 0', '-fa 0', '-thp 1', '-rtr 1', '-rtr 1 -fmoe 0', '-rtr 1 -fa 0', '-rtr 1 -thp 1'],
+}
+# Rows of eight-bit activations are off by under one percent, and so are the logits of two layers; a
+# residual left out, or rows added after the norm, is off by eight and more.  The middle row is judged:
+# where two experts are nearly equal, rounding may choose the other one, and that row says nothing.
+WRONG = 0.03
+SMALL = ['--layers', '2', '--width', '512', '--hidden', '1024', '--heads', '8', '--kv-heads', '2', '--head-size', '64',
+         '--experts', '8', '--used', '2', '--vocab', '2048']
+N_CHECKED = 96
+
+WHERE = {
+    'llama.cpp': ('MIXT_PEER_LLAMA', 'the folder of libllama.so'),
+    'ik_llama.cpp': ('MIXT_PEER_IK', 'the path of its llama-bench'),
+}
+
+
+def say(text):
+    print(text, flush=True)
+
+
+# ---- programs ------------------------------------------------------------------------------
+
+
+class Program:
+    def __init__(self, kind, library, threads):
+        self.kind, self.library, self.threads = kind, library, threads
+        self.variants = list(VARIANTS[kind])
+
+    def drive(self, what, *arguments, flags=''):
+        """One process of driver.py; its JSON, or a RuntimeError with its sentence."""
+        words = [sys.executable, os.path.join(HERE, 'driver.py'), self.kind, self.library, what, *arguments,
+                 '--threads', str(self.threads), '--flags=' + flags]
+        done = subprocess.run(words, capture_output=True, text=True)
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or ['no word']
+            raise RuntimeError('%s %s: exit %d: %s' % (self.kind, flags, done.returncode, lines[-1]))
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+def folder_of_ik(path):
+    """llama-bench lies in BUILD/bin, the library in BUILD/src."""
+    if os.path.isdir(path):
+        return path
+    return os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(path)), '..', 'src'))
+
+
+def programs(options):
+    """Those that are there; one line for each that is not."""
+    found = []
+    if not options.peers_only:
+        found.append(Program('mixt', os.path.join(options.build, 'src/lib/libmixt.so'), options.threads))
+    for kind, path in (('llama.cpp', options.llama), ('ik_llama.cpp', options.ik)):
+        if not path or not os.path.exists(path):
+            say('%s: not there; set %s to %s (bench/peers/README.md says how to get it)' % ((kind,) + WHERE[kind]))
+            continue
+        found.append(Program(kind, folder_of_ik(path) if kind == 'ik_llama.cpp' else path, options.threads))
+    return found
+
+
+# ---- are the logits right? -----------------------------------------------------------------
+
+
+def check(program, flags, path, ids, want):
+    """Relative l2 of the logits: of the middle row, and of the middle one of those computed one by one."""
+    import numpy as np
+    with tempfile.NamedTemporaryFile(suffix='.npy') as out:
+        program.drive('logits', path, '--ids', ','.join(map(str, ids)), '-o', out.name, flags=flags)
+        got = np.load(out.name)
+    rows = np.linalg.norm(got - want, axis=1) / np.linalg.norm(want, axis=1)
+    error = float(np.median(rows))
+    steps = float(np.median(rows[-workload.N_CHECK_STEPS:]))
+    return {'error': round(error, 6), 'error_one_by_one': round(steps, 6), 'right': max(error, steps) < WRONG}
+
+
+def check_all(bench, kind_of_weights, found):
+    """kind -> flags -> what check() says, on a small model with real routing."""
+    import oracle
+    import oracle_files
+    path = os.path.join(bench.folder, 'small-%s.gguf' % kind_of_weights)
+    bench.synth(path, ['--like', 'tiny', '--type', kind_of_weights] + SMALL)
+    model = oracle_files.open_model(path)
+    token = workload.tokens(len(model.w('embed')))
+    ids = [1] + [token(i) for i in range(N_CHECKED - 1)]
+    want = oracle.logits(model, ids)[0]
+    told = {}
+    for program in found:
+        told[program.kind] = {}
+        for flags in program.variants:
+            try:
+                answer = check(program, flags, path, ids, want)
+            except RuntimeError as why:
+                answer = {'right': False, 'why': str(why)}
+            told[program.kind][flags] = answer
+            if not answer['right']:
+                say('  %s %s: logits are wrong, its speed does not count (%s)'
+                    % (program.kind, flags, answer.get('why') or 'off by %.3f' % answer['error']))
+    os.remove(path)
+    return told
+
+
+# ---- one storage type ----------------------------------------------------------------------
+
+
+class Bench:
+    def __init__(self, options):
+        self.options, self.folder = options, options.models
+        self.mixt = os.path.join(options.build, 'apps/mixt')
+        os.makedirs(self.folder, exist_ok=True)
+
+    def synth(self, path, shape):
+        subprocess.run([self.mixt, 'synth', '-o', path, *shape], check=True, stderr=subprocess.DEVNULL)
+
+    def show(self, path):
+        return json.loads(subprocess.run([self.mixt, 'show', path, '--json'], check=True, capture_output=True).stdout)
+
+    def limits(self):
+        """What memory and arithmetic give now, per second, with these threads: `mixt doctor`."""
+        kept_away = dict(os.environ, XDG_CACHE_HOME=self.folder)        # the user's own profile stays
+        told = json.loads(subprocess.run([self.mixt, 'doctor', '--json'], check=True, capture_output=True,
+                                         env=kept_away).stdout)
+        return {key: figures.rate_of(told[key], self.options.threads) for key in ('read', 'int8', 'f32')}
+
+    def one(self, kind, found):
+        """Everything about one storage type, as it goes into the results."""
+        say('%s: logits' % kind)
+        checks = check_all(self, kind, found)
+        path = os.path.join(self.folder, '%dl-%s.gguf' % (LAYERS[kind], kind.lower()))
+        kept = os.path.exists(path)
+        if not kept:
+            say('%s: writing %s' % (kind, path))
+            self.synth(path, ['--like', 'mixtral-8x7b', '--layers', str(LAYERS[kind]), '--type', kind])
+        shown = self.show(path)
+        runs, limits = self.rounds(path, found, checks)
+        if not (kept or self.options.keep):
+            os.remove(path)
+        return {'type': kind, 'layers': LAYERS[kind], 'file_bytes': shown['weight_bytes'],
+                'bytes_per_token': figures.token_bytes(shown),
+                'bytes_per_step_together': figures.token_bytes(shown, workload.N_TOGETHER),
+                'operations_per_token': figures.token_operations(shown),
+                'date': now(), 'load': os.getloadavg()[0], 'logits': checks, 'limits': limits, 'runs': runs}
+
+    def rounds(self, path, found, checks):
+        """kind -> flags -> raw runs; programs take turns, and each round begins with another one."""
+        warm(path)
+        runs = {program.kind: {} for program in found}
+        limits = []
+        chosen = {p.kind: [f for f in p.variants if checks[p.kind][f]['right']] for p in found}
+        for turn in range(self.options.rounds):
+            limits.append(self.limits())
+            order = found[turn % len(found):] + found[:turn % len(found)]
+            for program in order:
+                for flags in chosen[program.kind]:
+                    self.run(program, flags, path, runs[program.kind])
+            if turn == 0:
+                for program in found:
+                    firsts = {f: figures.rates(r[0]) for f, r in runs[program.kind].items()}
+                    chosen[program.kind] = figures.worth_running(firsts) if firsts else []
+        return runs, limits
+
+    def run(self, program, flags, path, into):
+        try:
+            run = program.drive('measure', path, flags=flags)
+        except RuntimeError as why:
+            say('  ' + str(why))
+            return
+        into.setdefault(flags, []).append(run)
+        told = figures.rates(run)
+        say('  %-13s %-15s decode %6.2f  prompt %s  together %6.2f tokens/s'
+            % (program.kind, flags, told['decode'],
+               ' '.join('%7.2f' % told['prompt_%d' % n] for n in workload.PROMPTS), told['together']))
+
+
+def warm(path):
+    """Bring a file into the page cache."""
+    with open(path, 'rb', buffering=0) as file:
+        while file.read(1 << 24):
+            pass
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d %H:%M UTC')
+
+
+# ---- results -------------------------------------------------------------------------------
+
+
+def cpu_name():
+    with open('/proc/cpuinfo') as lines:
+        for line in lines:
+            if line.startswith('model name'):
+                return line.split(':', 1)[1].strip()
+    return os.uname().machine
+
+
+def about_machine():
+    with open('/proc/meminfo') as lines:
+        memory = int(lines.readline().split()[1]) * 1024
+    return {'cpu': cpu_name(), 'cores': os.cpu_count(), 'memory_bytes': memory, 'system': os.uname().release}
+
+
+def versions(options, found):
+    told = {}
+    for program in found:
+        told[program.kind] = program.drive('version')
+    commit = subprocess.run(['git', '-C', ROOT, 'describe', '--always', '--dirty'], capture_output=True, text=True)
+    if 'mixt' in told:
+        told['mixt']['commit'] = commit.stdout.strip()
+    if 'ik_llama.cpp' in told:
+        told['ik_llama.cpp']['commit'] = options.ik_commit
+    return told
+
+
+def summary(entry):
+    """Medians and ratios of one storage type, beside its raw runs."""
+    medians = {kind: {flags: figures.medians(runs) for flags, runs in variants.items()}
+               for kind, variants in entry['runs'].items()}
+    mixt = medians.pop('mixt', {}).get('')
+    limits = {key: statistics.median(limit[key] for limit in entry['limits']) for key in entry['limits'][0]}
+    peak = 'f32' if entry['type'] in FLOATS else 'int8'
+    told = figures.compare(mixt, medians, limits['read'], limits[peak], entry)
+    every = dict(medians, **({'mixt': {'': mixt}} if mixt else {}))
+    return {'limits': limits, 'peak': peak, 'medians': every, 'best': told}
+
+
+def table(results):
+    """The figures people ask for first."""
+    rows = ['%-7s %-13s %8s %8s %9s %8s %9s %8s %9s %9s' % ('type', 'program', 'decode', 'of read', 'prompt512', 'of peak',
+                                                            'prompt128', '8 rows', 'ready s', 'resident')]
+    for entry in results['models']:
+        best = entry['summary']['best']
+        for kind in ('mixt', 'ik_llama.cpp', 'llama.cpp'):
+            if kind in best['decode']:
+                of = {name: best[name][kind] for name in figures.SPEEDS}
+                same = entry['summary']['medians'][kind][of['decode']['flags']]
+                rows.append('%-7s %-13s %8.2f %6.1f %% %9.1f %6.1f %% %9.1f %8.2f %9.1f %6.2f GB' % (
+                    entry['type'], kind, of['decode']['tokens_per_s'], 100 * of['decode']['share_of_read'],
+                    of['prompt_512']['tokens_per_s'], 100 * of['prompt_512']['share_of_peak'],
+                    of['prompt_128']['tokens_per_s'], of['together']['tokens_per_s'], same['ready_s'],
+                    same['resident_bytes'] / 1e9))
+    return '\n'.join(rows)
+
+
+def store(results, entry, path):
+    """Put one storage type's entry in its place and write the file anew."""
+    order = list(LAYERS)
+    others = [e for e in results['models'] if e['type'] != entry['type']]
+    results['models'] = sorted(others + [entry], key=lambda e: order.index(e['type']))
+    with open(path + '.new', 'w') as file:
+        json.dump(results, file, indent=1)
+        file.write('\n')
+    os.replace(path + '.new', path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description='Mixt beside its peers.')
+    parser.add_argument('build', help='build folder of Mixt (release)')
+    parser.add_argument('--types', default=','.join(LAYERS), help='storage types [all]')
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--models', default='/var/tmp', help='folder for the models, 15 GB free [/var/tmp]')
+    parser.add_argument('--keep', action='store_true', help='leave the models there')
+    parser.add_argument('--llama', default=os.environ.get('MIXT_PEER_LLAMA'), help='folder of libllama.so')
+    parser.add_argument('--ik', default=os.environ.get('MIXT_PEER_IK'), help="path of ik_llama.cpp's llama-bench")
+    parser.add_argument('--ik-commit', default='8337e4c with the residual repaired')
+    parser.add_argument('--machine', default=re.sub(r'[^A-Za-z0-9.]+', '-', cpu_name()).strip('-'))
+    parser.add_argument('--peers-only', action='store_true')
+    parser.add_argument('--draw', action='store_true', help='only the table and the plot, from results that are there')
+    options = parser.parse_args()
+    unknown = [t for t in options.types.split(',') if t not in LAYERS]
+    if unknown:
+        parser.error('no type %s; there are %s' % (unknown[0], ' '.join(LAYERS)))
+
+    path = os.path.join(ROOT, 'bench/results', options.machine + '.json')
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    results = {'models': []}
+    if os.path.exists(path):
+        with open(path) as file:
+            results = json.load(file)
+    if not options.draw:
+        found = programs(options)
+        bench = Bench(options)
+        results.update(machine=about_machine(), threads=options.threads, workload=workload.described(),
+                       versions=versions(options, found))
+        for kind in options.types.split(','):
+            entry = bench.one(kind, found)
+            entry['versions'] = results['versions']
+            entry['summary'] = summary(entry)
+            store(results, entry, path)
+    say(table(results))
+    chart.write(results, os.path.join(ROOT, 'docs/bench.svg'))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

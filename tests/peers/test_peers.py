@@ -1,0 +1,136 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_peers.py - bench/peers without peers: bytes of a token, medians, what is run again, the plot."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree as xml
+
+ROOT = os.environ['MIXT_SOURCE_DIR']
+sys.path[:0] = [os.path.join(ROOT, 'bench/peers'), os.path.join(ROOT, 'tests/golden')]
+try:
+    import oracle_files
+except ImportError as missing:
+    print('skipped: %s' % missing)
+    sys.exit(77)
+import chart
+import figures
+import workload
+
+
+def made_run(step=0.1, prompt=1.0, together=0.4):
+    run = {'step_s': [step] * workload.N_STEPS, 'together_s': [together] * workload.N_TOGETHER_STEPS,
+           'ready_s': 2.0, 'resident_bytes': 10 ** 9}
+    run.update(('prompt_%d_s' % n, prompt) for n in workload.PROMPTS)
+    return run
+
+
+class Bytes(unittest.TestCase):
+    def shown(self, folder, *shape):
+        path = os.path.join(folder, 'm.gguf')
+        mixt = os.environ['MIXT']
+        subprocess.run([mixt, 'synth', '-o', path, *shape], check=True, stderr=subprocess.DEVNULL)
+        told = subprocess.run([mixt, 'show', path, '--json'], check=True, capture_output=True).stdout
+        return json.loads(told), oracle_files.Gguf(path)
+
+    def count(self, file, rows_of_embedding, share):
+        """The same count from the table of tensors."""
+        total = 0
+        for name, (_, shape, raw) in file.entries.items():
+            if name.startswith('token_embd'):
+                total += len(raw) // shape[0] * rows_of_embedding
+            else:
+                total += len(raw) * (share if '_exps' in name else 1)
+        return total
+
+    def test_experts(self):
+        with tempfile.TemporaryDirectory(prefix='mixt-peers-') as folder:
+            shown, file = self.shown(folder, '--like', 'tiny', '--type', 'Q8_0', '--experts', '4', '--used', '1')
+            self.assertEqual(figures.token_bytes(shown), self.count(file, 1, 0.25))
+            # Two rows that choose one of four each: 1 + 3/4 experts.
+            self.assertEqual(figures.token_bytes(shown, 2), self.count(file, 2, 1.75 / 4))
+
+    def test_dense(self):
+        with tempfile.TemporaryDirectory(prefix='mixt-peers-') as folder:
+            shown, file = self.shown(folder, '--like', 'tiny', '--type', 'F16', '--experts', '-1')
+            self.assertEqual(figures.token_bytes(shown), self.count(file, 1, 1))
+            self.assertEqual(figures.token_bytes(shown, 8), self.count(file, 8, 1))
+
+
+class Figures(unittest.TestCase):
+    def test_rates(self):
+        run = made_run()
+        run['step_s'][:workload.N_INTERVAL] = [0.3] * workload.N_INTERVAL
+        told = figures.rates(run)
+        n = workload.N_STEPS
+        self.assertAlmostEqual(told['decode'], n / (0.1 * n + 0.2 * workload.N_INTERVAL))
+        self.assertAlmostEqual(told['decode_intervals'][0], 1 / 0.3)
+        self.assertAlmostEqual(told['decode_intervals'][1], 10)
+        self.assertAlmostEqual(told['prompt_512'], 512)
+        self.assertAlmostEqual(told['together'], workload.N_TOGETHER / 0.4)
+
+    def test_medians(self):
+        told = figures.medians([made_run(0.1), made_run(0.2), made_run(9)])
+        self.assertAlmostEqual(told['decode'], 5)
+        self.assertAlmostEqual(told['decode_intervals'][-1], 5)
+
+    def test_run_again(self):
+        """Kept: the fastest of any figure and those near it; not what trails in all of them."""
+        first = {'a': figures.rates(made_run(0.1, 2)), 'b': figures.rates(made_run(0.2, 1, 0.8)),
+                 'c': figures.rates(made_run(0.103, 3, 0.8)), 'd': figures.rates(made_run(0.2, 3, 0.8))}
+        self.assertEqual(figures.worth_running(first), ['a', 'b', 'c'])
+
+    def test_compare(self):
+        peers = {'p': {'-x 1': figures.medians([made_run(0.125, 4)]), '-x 2': figures.medians([made_run(0.25, 2)])},
+                 'q': {'': figures.medians([made_run(0.5, 3)])}, 'none': {}}
+        costs = {'bytes_per_token': 10 ** 9, 'operations_per_token': 1000}
+        told = figures.compare(figures.medians([made_run(0.0625, 1)]), peers, 32e9, 2.56e6, costs)
+        self.assertEqual(told['decode']['p'], {'flags': '-x 1', 'tokens_per_s': 8, 'gbs': 8, 'share_of_read': 0.25})
+        self.assertAlmostEqual(told['decode']['mixt_over_best_peer'], 2)
+        self.assertAlmostEqual(told['decode']['mixt']['share_of_read'], 0.5)
+        self.assertEqual(told['prompt_512']['p'], {'flags': '-x 2', 'tokens_per_s': 256, 'share_of_peak': 0.1})
+        self.assertAlmostEqual(told['prompt_512']['mixt_over_best_peer'], 2)
+        self.assertNotIn('none', told['decode'])
+
+    def test_rate_of(self):
+        rates = [{'threads': 1, 'per_second': 5}, {'threads': 2, 'per_second': 8}]
+        self.assertEqual([figures.rate_of(rates, n) for n in (1, 2, 4)], [5, 8, 8])
+
+    def test_ids(self):
+        """In the vocabulary, no control ids, and scattered: of 512 nearly all differ."""
+        token = workload.tokens(2048)
+        ids = [token(i) for i in range(512)]
+        self.assertTrue(all(300 <= i < 2048 for i in ids))
+        self.assertGreater(len(set(ids)), 400)
+
+
+class Plot(unittest.TestCase):
+    def results(self):
+        figure = {'mixt': {'tokens_per_s': 20.0}, 'llama.cpp': {'tokens_per_s': 10.0}}
+        summary = {'best': {'decode': figure, 'prompt_512': figure}, 'limits': {'read': 44e9, 'int8': 15e9}, 'peak': 'int8'}
+        return {'threads': 2, 'models': [{'type': 'Q4_<K>', 'layers': 8, 'bytes_per_token': 2 * 10 ** 9,
+                                          'operations_per_token': 10 ** 9, 'summary': summary}]}
+
+    def test_drawing(self):
+        root = xml.fromstring(chart.drawing(self.results()))
+        space = '{http://www.w3.org/2000/svg}'
+        bars = [r for r in root.iter(space + 'rect') if r.get('width') != '12']
+        self.assertEqual(len(bars), 4)
+        # The bar of 20 is twice as high as that of 10, and the limit of 22 lies above both.
+        high, low = float(bars[0].get('height')), float(bars[1].get('height'))
+        self.assertAlmostEqual(high / low, 2, delta=0.01)
+        limit = [l for l in root.iter(space + 'line') if l.get('class') == 'limit' and float(l.get('x2')) > 400]
+        self.assertAlmostEqual(float(limit[0].get('y1')), float(bars[0].get('y')) - high * 0.1, delta=0.2)
+        texts = [t.text for t in root.iter(space + 'text')]
+        self.assertIn('Q4_<K>', texts)
+        self.assertIn('20.0', texts)
+
+    def test_steps(self):
+        self.assertEqual([chart.nice_step(t) for t in (1, 7, 22, 100, 130)], [0.2, 2, 5, 20, 50])
+
+
+if __name__ == '__main__':
+    unittest.main()
