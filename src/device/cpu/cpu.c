@@ -12,8 +12,7 @@ static void cpu_release(Cpu *cpu)
     for (int i = 0; cpu->scratch && i < cpu->host.n_threads; i++) {
         Scratch *s = &cpu->scratch[i];
         free(s->row);
-        free(s->answers);
-        free(s->kv);
+        free(s->queries);
         free(s->scores);
         free(s->piece);
         *s = (Scratch){ 0 };
@@ -23,11 +22,17 @@ static void cpu_release(Cpu *cpu)
     free(cpu->hidden);
     free(cpu->job_rows);
     free(cpu->job_tasks);
-    free(cpu->turns);
+    free(cpu->blocks);
+    free(cpu->parts.answers);
+    free(cpu->parts.sums);
+    free(cpu->turns.angles);
+    free(cpu->turns.table);
+    free(cpu->turns.positions);
     cpu->x_blocks = cpu->x_floats = cpu->hidden = NULL;
     cpu->job_rows = cpu->job_tasks = NULL;
-    cpu->turns = NULL;
-    cpu->turns_of = (Rope){ 0 };
+    cpu->blocks = NULL;
+    cpu->parts = (Parts){ 0 };
+    cpu->turns = (Turns){ 0 };
     cpu->host.limits = (DeviceLimits){ 0 };
 }
 
@@ -47,11 +52,25 @@ static float *floats(int64_t a, int64_t b)
 static bool scratch_new(Scratch *s, const DeviceLimits *most)
 {
     s->row     = things(most->n_cols, 1, sizeof(float));    /* no format is wider            */
-    s->answers = floats(most->n_cols, 1);
-    s->kv      = floats(most->n_cols, 1);               /* a head is no wider than a row     */
-    s->scores  = floats(most->n_heads, SPLIT);
+    s->queries = floats(most->n_cols, 1);                   /* those of one row at least     */
+    s->scores  = floats(ATTEND_QUERIES_MAX, SCORE_ROW);
     s->piece   = floats(most->n_cols, 1);
-    return s->row && s->answers && s->kv && s->scores && s->piece;
+    return s->row && s->queries && s->scores && s->piece;
+}
+
+/* A head is at most a row of weights over the number of heads; so much of it may turn. */
+static bool attention_new(Cpu *cpu, const DeviceLimits *most)
+{
+    const int64_t T = most->n_tokens, n_heads = most->n_heads > 0 ? most->n_heads : 1,
+                  n_pieces = (most->n_context + SPLIT - 1) / SPLIT;
+    cpu->turns.room = most->n_cols / n_heads;
+    if (!checked_mul(n_pieces, PART_ROWS, &cpu->parts.room)) return false;
+    return (cpu->blocks          = things(T, 1, sizeof *cpu->blocks)) &&
+           (cpu->parts.answers   = floats(cpu->parts.room, most->n_cols)) &&
+           (cpu->parts.sums      = floats(cpu->parts.room, 2 * n_heads)) &&
+           (cpu->turns.angles    = things(most->n_cols, 1, sizeof *cpu->turns.angles)) &&
+           (cpu->turns.table     = floats(T, cpu->turns.room)) &&
+           (cpu->turns.positions = things(T, 1, sizeof *cpu->turns.positions));
 }
 
 /* Tiles for the largest step.  Rows that experts read are copied for each that reads them. */
@@ -72,7 +91,7 @@ static Status cpu_reserve(Device *d, const DeviceLimits *limits)
 {
     Cpu *cpu = (Cpu *)d;
     cpu_release(cpu);
-    bool all = products_new(cpu, limits) && (cpu->turns = things(limits->n_cols, 1, sizeof *cpu->turns));
+    bool all = products_new(cpu, limits) && attention_new(cpu, limits);
     for (int i = 0; all && i < cpu->host.n_threads; i++)
         all = scratch_new(&cpu->scratch[i], limits);
     if (!all) {

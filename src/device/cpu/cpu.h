@@ -13,21 +13,45 @@
 enum {
     /* Attention is cut at multiples of this many positions, always, whoever computes the pieces. */
 #ifdef MIXT_HOSTILE
-    SPLIT = 8,
+    SPLIT = 32,
 #else
-    SPLIT = 256,
+    SPLIT = 512,
 #endif
-    GROUP_MAX = 64              /* query heads that share a key head                       */
+    GROUP_MAX = 64,             /* query heads that share a key head                       */
+    ATTEND_QUERIES_MAX = GROUP_MAX,     /* that go over the cache together                 */
+    PART_ROWS = 4               /* rows with a full context that threads may share out     */
 };
 
 /* Work space of one thread. */
 typedef struct Scratch {
     char  *row;                 /* one row of weights as files hold it, in any format      */
-    float *answers;             /* cosines and sines                                       */
-    float *kv;                  /* [d] one key or value                                    */
-    float *scores;              /* [n_heads][SPLIT]                                        */
-    float *piece;               /* [n_heads][d] one split's answer                         */
+    float *queries;             /* [d][M] queries that go over the cache together          */
+    float *scores;              /* [M][SCORE_ROW]                                          */
+    float *piece;               /* [M][d] what one piece of the cache says to them         */
 } Scratch;
+
+/* Rows of a step that follow each other in one sequence (attend.c). */
+typedef struct RowBlock {
+    int64_t row, n_rows;
+    int64_t begin, end;         /* positions that one of them sees                         */
+    int64_t first_part;
+} RowBlock;
+
+/* Answers of pieces of the cache that wait to be merged. */
+typedef struct Parts {
+    float  *answers;            /* [room][H]                                               */
+    float  *sums;               /* [room][n_heads][2] maxima and sums                      */
+    int64_t room;               /* rows times pieces                                       */
+} Parts;
+
+/* The angles of the last step's positions (rope.c). */
+typedef struct Turns {
+    Rope     of;
+    double  *angles;            /* [n_turned / 2] per position                             */
+    float   *table;             /* [T][n_turned] cosines, then sines                       */
+    int32_t *positions;         /* [T] of the rows in the table                            */
+    int64_t  n, room;           /* rows in it; numbers of a row there is room for          */
+} Turns;
 
 /* Rows of activations in tiles of TILE_ROWS, the last one smaller, one after another. */
 typedef struct Tiles {
@@ -47,8 +71,9 @@ typedef struct Cpu {
     char      *hidden;          /* [T*U][F] between the two halves of the experts, in tiles */
     int64_t   *job_rows;        /* [T*U+1] see experts.c                                   */
     int64_t   *job_tasks;       /* [T*U+1]                                                 */
-    double    *turns;           /* [n_cols] angle per position of each pair of `turns_of`  */
-    Rope       turns_of;
+    RowBlock  *blocks;          /* [T]                                                     */
+    Parts      parts;
+    Turns      turns;
 } Cpu;
 
 /* pool_run, or a plain loop when the whole costs less than waking the threads: about `work`
@@ -94,6 +119,13 @@ static inline void tile_product(const Cpu *cpu, float y[TILE_ROWS][PANEL_ROWS], 
     kernels_panel(&cpu->kernels, w->format)(y, (char *)w->handle + panel * panel_bytes(w->format, w->cols),
                                             tile_at(x, t), (size_t)tile_rows(x, t), (size_t)w->cols);
 }
+
+/* ---- the cache (kv.c) ---- */
+
+/* UNSUPPORTED with a sentence, unless the pages are as kernel/cache.h says. */
+Status kv_check(Device *d, const char *op, const KvView *kv, const Tensor *page);
+/* The stretch of a head in the page that holds a position of row t's sequence; first_row: keys or values. */
+char *kv_stretch(const KvView *kv, int64_t t, int64_t first_row, int64_t position, int64_t head);
 
 /* How many panels of w one task takes: enough bytes to keep the memory streaming and to be used again from the
  * second cache by all tiles, few enough to share out evenly. */

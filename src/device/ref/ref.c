@@ -24,8 +24,9 @@ static void ref_release(Ref *ref)
     free(ref->weights);
     free(ref->hidden);
     free(ref->scores);
+    free(ref->sums);
     ref->weights = NULL;
-    ref->hidden = ref->scores = NULL;
+    ref->hidden = ref->scores = ref->sums = NULL;
     ref->host.limits = (DeviceLimits){ 0 };
 }
 
@@ -37,7 +38,8 @@ static Status ref_reserve(Device *d, const DeviceLimits *limits)
     ref->weights = host_memory(limits->n_cols * each);
     ref->hidden = host_memory(limits->n_hidden * each);
     ref->scores = host_memory(limits->n_context * each);
-    if (!ref->weights || !ref->hidden || !ref->scores) {
+    ref->sums = host_memory(limits->n_cols * each);
+    if (!ref->weights || !ref->hidden || !ref->scores || !ref->sums) {
         ref_release(ref);
         return fail_memory(&d->error, "the work space of device ref");
     }
@@ -150,20 +152,24 @@ static Status ref_kv_write(Device *d, const KvView *kv, const Tensor *k, const T
     for (int64_t t = 0; t < k->rows; t++) {
         const int64_t position = kv->positions[t];
         const FormatInfo *info = &format_info[kv->pages[t][position / kv->page_tokens].format];
+        if (kv->head_size % info->block_values)
+            return fail(&d->error, UNSUPPORTED,
+                        "kv_write: cache of %s: expected heads of a multiple of %d numbers, found %d", info->name,
+                        info->block_values, kv->head_size);
         info->encode(kv_at(kv, t, kv->k_row, position, 0), row_f32(k, t), (size_t)k->cols);
         info->encode(kv_at(kv, t, kv->v_row, position, 0), row_f32(v, t), (size_t)v->cols);
     }
-    (void)d;
     return OK;
 }
 
-/* One number of the cache. */
-static double kv_number(const KvView *kv, int64_t t, int64_t first_row, int64_t position,
-                        int64_t head, int i)
+/* What the cache holds for one head and position, as floats; valid until the next call. */
+static const float *kv_floats(Ref *ref, const KvView *kv, int64_t t, int64_t first_row, int64_t position,
+                              int64_t head)
 {
-    const void *row = kv_at(kv, t, first_row, position, head);
-    if (kv->pages[t][0].format == F32) return (double)((const float *)row)[i];
-    return (double)f16_to_f32(((const uint16_t *)row)[i]);
+    const Tensor *page = &kv->pages[t][position / kv->page_tokens];
+    format_info[page->format].decode(ref->weights, kv_at(kv, t, first_row, position, head),
+                                     (size_t)kv->head_size);
+    return ref->weights;
 }
 
 /* One query head of row t, which reads key head `head`. */
@@ -173,22 +179,20 @@ static void attend_head(Ref *ref, float *y, const float *q, const KvView *kv, in
     const int64_t first = kv_first(kv, t), last = kv->positions[t];
     double *scores = ref->scores, max = -INFINITY, sum = 0.0;
     for (int64_t j = first; j <= last; j++) {
-        double score = 0.0;
-        for (int i = 0; i < kv->head_size; i++)
-            score += (double)q[i] * kv_number(kv, t, kv->k_row, j, head, i);
-        scores[j - first] = score / sqrt((double)kv->head_size);
+        const float *key = kv_floats(ref, kv, t, kv->k_row, j, head);
+        scores[j - first] = dot(q, key, kv->head_size) / sqrt((double)kv->head_size);
         max = fmax(max, scores[j - first]);
     }
     for (int64_t j = first; j <= last; j++) {
         scores[j - first] = exp(scores[j - first] - max);
         sum += scores[j - first];
     }
-    for (int i = 0; i < kv->head_size; i++) {
-        double value = 0.0;
-        for (int64_t j = first; j <= last; j++)
-            value += scores[j - first] * kv_number(kv, t, kv->v_row, j, head, i);
-        y[i] = (float)(value / sum);
+    memset(ref->sums, 0, (size_t)kv->head_size * sizeof *ref->sums);
+    for (int64_t j = first; j <= last; j++) {
+        const float *value = kv_floats(ref, kv, t, kv->v_row, j, head);
+        for (int i = 0; i < kv->head_size; i++) ref->sums[i] += scores[j - first] * (double)value[i];
     }
+    for (int i = 0; i < kv->head_size; i++) y[i] = (float)(ref->sums[i] / sum);
 }
 
 static Status ref_attend(Device *d, Tensor *y, const Tensor *q, const KvView *kv)
