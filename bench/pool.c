@@ -19,13 +19,6 @@
 
 enum { ROUNDS_MAX = 200000, N_TASKS = 64 };
 
-static int64_t clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static void nothing(void *arg, int64_t task, int worker)
 {
     (void)arg, (void)task, (void)worker;

@@ -7,17 +7,22 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ALIGN = 64 };
+enum { ALIGN = 64, HUGE_PAGE = 2 << 20 };
 static const int64_t memory_max = (int64_t)1 << 46;     /* 64 TiB: more than any machine has */
 
 void *host_memory(int64_t n_bytes)
 {
     if (n_bytes < 0 || n_bytes > memory_max) return NULL;
     const size_t whole = ((size_t)n_bytes + ALIGN) / ALIGN * ALIGN;     /* never 0 bytes     */
-    void *memory = aligned_alloc(ALIGN, whole);
+    const bool large = whole >= HUGE_PAGE;
+    void *memory;
+    if (posix_memalign(&memory, large ? HUGE_PAGE : ALIGN, whole)) return NULL;
+    if (large) madvise(memory, whole, MADV_HUGEPAGE);       /* a wish; what is past the last whole page
+                                                             * stays in small ones and costs nothing  */
 #ifdef MIXT_HOSTILE
-    if (memory) memset(memory, 0xff, whole);
+    memset(memory, 0xff, whole);
 #endif
     return memory;
 }

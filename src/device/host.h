@@ -32,7 +32,9 @@ Status host_download(Device *d, void *to, const Tensor *from, size_t n_bytes);
 Status host_wait(Device *d);
 
 /* Aligned to 64; NULL when there is no memory.  free() frees it.  Not zeroed; a hostile build fills
- * it with NaN, so that what is read before it was written is seen. */
+ * it with NaN, so that what is read before it was written is seen.  From 2 MiB on it asks for huge
+ * pages: a token walks through gigabytes, and one entry of the address cache (TLB) then serves 512
+ * times as many of them. */
 void *host_memory(int64_t n_bytes);
 
 /* Do the widths agree with what was reserved?  An op asks before it uses scratch. */
