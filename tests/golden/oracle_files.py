@@ -302,6 +302,12 @@ class Model:
     def _stacked(self, role, l):
         return 'blk.%d.ffn_%s_exps.weight' % (l, role)
 
+    def in_blocks(self, role, l=0, e=0):
+        """Is this matrix stored in blocks that share a scale?"""
+        name, stacked = self.names[role].format(l=l, e=e), self._stacked(role, l)
+        type_id = self.store.entries[name if name in self.store else stacked][0]
+        return GGUF_TYPES[type_id][1] > 1
+
     def w(self, role, l=0, e=0):
         key = (role, l, e)
         if key not in self.kept:
