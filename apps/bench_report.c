@@ -112,15 +112,29 @@ static void table_profile(const Bench *b, const Test *t)
     out_format("  %-20s %10.3f\n", "all", all_ns / 1e6 / steps);
 }
 
+/* "7.25 GiB", "13.9 M": three digits and a unit. */
+static void in_units(double x, double large, const char *large_name, double small, const char *small_name, char out[16])
+{
+    if (x >= large) snprintf(out, 16, "%.2f %s", x / large, large_name);
+    else snprintf(out, 16, "%.2f %s", x / small, small_name);
+}
+
+/* "15.03 +- 0.10", fewer places for larger numbers: a column keeps its width. */
+static void speed_text(Rate rate, char out[48])
+{
+    const int places = rate.median >= 1000 ? 0 : rate.median >= 100 ? 1 : 2;
+    snprintf(out, 48, "%.*f %s %.*f", places, rate.median, term_utf8() ? "\u00b1" : "+-", places, rate.spread);
+}
+
 static void table_line(const Bench *b, const Test *t)
 {
     const mixt_model_info *m = &b->loaded.info;
-    char       *copy = strdup(m->path);
-    char        name[TEST_NAME_MAX], speed[48], work[32] = "", share[32] = "";
-    const Rate  rate = test_rate(b, t);
     const double bytes = test_bytes_per_s(b, t), operations = test_operations_per_s(b, t);
-    snprintf(speed, sizeof speed, "%.2f %s %.2f", rate.median, term_utf8() ? "\u00b1" : "+-",
-             rate.spread);
+    char        *copy = strdup(m->path);
+    char         name[TEST_NAME_MAX], speed[48], size[16], params[16], work[32], share[32];
+    in_units((double)m->weight_bytes, (double)GIB, "GiB", (double)MIB, "MiB", size);
+    in_units((double)m->n_values, 1e9, "B", 1e6, "M", params);
+    speed_text(test_rate(b, t), speed);
     if (t->prompt) {
         snprintf(work, sizeof work, "%.1f Gop/s", operations / 1e9);
         snprintf(share, sizeof share, "%.0f %% of %s", 100 * operations / limit_peak(b), limit_peak_name(b));
@@ -128,9 +142,8 @@ static void table_line(const Bench *b, const Test *t)
         snprintf(work, sizeof work, "%.2f GB/s", bytes / 1e9);
         snprintf(share, sizeof share, "%.0f %% of reading", 100 * bytes / limit_read(b));
     }
-    out_format("| %-28.28s | %7.2f GiB | %7.2f B | %7d | %15s | %*s | %12s | %15s |\n", copy ? basename(copy) : "",
-               (double)m->weight_bytes / (double)GIB, (double)m->n_values / 1e9, b->n_threads, test_name(t, name),
-               term_utf8() ? 17 : 16, speed, work, share);      /* the sign takes two bytes and one column */
+    out_format("| %-28.28s | %11s | %9s | %7d | %15s | %*s | %12s | %16s |\n", copy ? basename(copy) : "", size, params,
+               b->n_threads, test_name(t, name), term_utf8() ? 17 : 16 /* the sign has two bytes */, speed, work, share);
     free(copy);
 }
 
@@ -142,10 +155,10 @@ Exit bench_table(const Bench *b)
                machine_rate(b->machine.int8, b->machine.n_int8, b->n_threads) / 1e9,
                machine_rate(b->machine.f32, b->machine.n_f32, b->n_threads) / 1e9,
                b->stored ? "measured by mixt doctor" : "measured now");
-    out_format("| %-28s | %11s | %9s | %7s | %15s | %16s | %12s | %15s |\n", "model", "size", "params", "threads", "test",
+    out_format("| %-28s | %11s | %9s | %7s | %15s | %16s | %12s | %16s |\n", "model", "size", "params", "threads", "test",
                "t/s", "work", "of the limit");
     out_text("| ---------------------------- | ----------: | --------: | ------: | --------------: | ---------------: | "
-             "-----------: | --------------: |\n");
+             "-----------: | ---------------: |\n");
     for (size_t i = 0; i < b->n_tests; i++) table_line(b, &b->tests[i]);
     for (size_t i = 0; i < b->n_tests && opt_flag(b->app->options, OPT_PROFILE); i++) table_profile(b, &b->tests[i]);
     return DONE;
@@ -182,6 +195,7 @@ static void json_machine(Json *json, const Bench *b)
     json_open(json, '{');
     json_key_text(json, "cpu", b->machine.cpu);
     json_key_whole(json, "cores", b->machine.n_allowed);
+    json_key_real(json, "load", b->machine.load);
     json_key_text(json, "limits", b->stored ? "stored" : "measured");
     json_key_real(json, "read_bytes_per_s", limit_read(b));
     json_key_real(json, "int8_ops_per_s", machine_rate(b->machine.int8, b->machine.n_int8, b->n_threads));

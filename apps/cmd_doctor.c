@@ -71,6 +71,8 @@ static void show_processor(const mixt_machine *m)
         hint("this process may not use all cores (affinity: taskset, a container); that costs speed");
     if (m->quota_cores > 0 && m->quota_cores < m->n_allowed)
         hint("more threads than the control group grants slow each other down: give --threads that number");
+    if (m->load >= 1 && 4 * m->load > m->n_allowed)
+        out_format("  ! other programs keep the cores busy (load %.1f): the rates below are too low\n", m->load);
     out_format("instructions  %s: %s\n", m->cpu_set, m->instructions[0] ? m->instructions : "none that we know to use");
     if (strcmp(m->cpu_set, "ref") == 0)
         hint("there are no fast kernels for this processor: everything works, slowly");
@@ -89,12 +91,12 @@ static void show_memory(const mixt_machine *m)
         hint("weights in small pages read slower: echo madvise >/sys/kernel/mm/transparent_hugepage/enabled (as root)");
 }
 
-static void show_rates(const char *label, const mixt_rate *rates, int n, double unit, const char *unit_name)
+static void show_rates(const char *label, const mixt_rate *rates, int n, const char *unit)
 {
     out_format("%-13s", label);
     for (int i = 0; i < n; i++)
-        out_format("%s %.*f %s with %d thread%s", i ? "," : "", unit >= 1e9 ? 1 : 0, rates[i].per_s / unit,
-                   i ? "" : unit_name, rates[i].n_threads, rates[i].n_threads == 1 ? "" : "s");
+        out_format("%s %.1f%s%s with %d thread%s", i ? "," : "", rates[i].per_s / 1e9, i ? "" : " ", i ? "" : unit,
+                   rates[i].n_threads, rates[i].n_threads == 1 ? "" : "s");
     out_text("\n");
 }
 
@@ -115,11 +117,11 @@ static void show_page(const mixt_machine *m, const char *path)
 {
     show_processor(m);
     show_memory(m);
-    show_rates("reads", m->read, m->n_read, 1e9, "GB/s");
+    show_rates("reads", m->read, m->n_read, "GB/s");
     if (m->n_read > 0 && m->read[m->n_read - 1].per_s < slow_read)
         hint("slower than any memory of the last ten years alone on its machine: somebody else is reading too");
-    show_rates("int8", m->int8, m->n_int8, 1e9, "Gop/s");
-    show_rates("f32", m->f32, m->n_f32, 1e9, "Gop/s");
+    show_rates("int8", m->int8, m->n_int8, "Gop/s");
+    show_rates("f32", m->f32, m->n_f32, "Gop/s");
     show_disk(m);
     if (path) out_format("stored in     %s\n", path);
 }
@@ -171,6 +173,7 @@ static Exit show_json(const App *app, const mixt_machine *m, const char *path)
     json_key_whole(&json, "memory_bytes", m->memory_bytes);
     json_key_whole(&json, "free_bytes", m->free_bytes);
     json_key_text(&json, "huge_pages", m->huge_pages);
+    json_key_real(&json, "load", m->load);
     json_key_whole(&json, "measured_at", m->measured_at);
     json_rates(&json, "read", m->read, m->n_read);
     json_rates(&json, "int8", m->int8, m->n_int8);

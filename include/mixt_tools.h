@@ -69,6 +69,7 @@ typedef struct mixt_machine {
     int            n_online, n_allowed; /* cores there are, cores this process may use          */
     double         quota_cores;         /* what the control group grants; 0: no limit           */
     int64_t        l1_bytes, l2_bytes, l3_bytes, memory_bytes, free_bytes;      /* 0: unknown   */
+    double         load;                /* programs that wanted a core in the minute before     */
     /* By rising n_threads.  A multiply-accumulate is 2 operations. */
     int            n_read, n_int8, n_f32;
     mixt_rate      read[MIXT_RATES_MAX];        /* bytes, from a buffer far larger than caches  */

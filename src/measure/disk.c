@@ -19,7 +19,11 @@
 #include <unistd.h>
 
 enum { PASSES_MAX = 3, LONG_PASS_US = 500000, DIRECT_ALIGN = 4096 };
+#ifdef MIXT_HOSTILE
+static const int64_t disk_bytes = 16 * MIB, write_bytes = 4 * MIB;
+#else
 static const int64_t disk_bytes = 256 * MIB, write_bytes = 4 * MIB;
+#endif
 
 typedef struct Disk {
     int     fd, direct_fd;              /* direct_fd -1: the file system cannot             */

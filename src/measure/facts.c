@@ -99,6 +99,14 @@ static void read_quota(Facts *f)
         f->quota_cores = (double)quota / (double)period;
 }
 
+static void read_load(Facts *f)
+{
+    char line[LINE_MAX_BYTES];
+    line_of("/proc/loadavg", "", line);
+    const double load = strtod(line, NULL);
+    if (load > 0 && load < 1e6) f->load = load;
+}
+
 void measure_facts(Facts *out)
 {
     *out = (Facts){ .n_allowed = pool_cores(), .free_bytes = machine_free_bytes() };
@@ -110,4 +118,5 @@ void measure_facts(Facts *out)
     read_caches(out);
     read_huge_pages(out);
     read_quota(out);
+    read_load(out);
 }

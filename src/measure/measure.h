@@ -24,6 +24,7 @@ typedef struct Facts {
     double  quota_cores;        /* what the control group grants; 0: no limit              */
     int64_t l1_bytes, l2_bytes, l3_bytes;       /* as one core sees them                   */
     int64_t memory_bytes, free_bytes;
+    double  load;               /* programs that wanted a core, on average of the last minute */
 } Facts;
 
 typedef struct Machine {

@@ -71,6 +71,7 @@ Status profile_write(const Machine *m, const char *path, Error *error)
     put_whole(&b, "l3_bytes", m->facts.l3_bytes);
     put_whole(&b, "memory_bytes", m->facts.memory_bytes);
     put_whole(&b, "free_bytes", m->facts.free_bytes);
+    buffer_format(&b, "  \"load\": %.6g,\n", m->facts.load);
     put_rates(&b, "read", &m->read);
     put_rates(&b, "int8", &m->int8);
     put_rates(&b, "f32", &m->f32);
@@ -181,7 +182,8 @@ static Status take_facts(const Reader *r, Facts *f)
     TRY(take_whole(r, r->root, "l2_bytes", 0, bytes_max, &f->l2_bytes));
     TRY(take_whole(r, r->root, "l3_bytes", 0, bytes_max, &f->l3_bytes));
     TRY(take_whole(r, r->root, "memory_bytes", 0, bytes_max, &f->memory_bytes));
-    return take_whole(r, r->root, "free_bytes", 0, bytes_max, &f->free_bytes);
+    TRY(take_whole(r, r->root, "free_bytes", 0, bytes_max, &f->free_bytes));
+    return take_real(r, r->root, "load", 0, 1e6, &f->load);
 }
 
 /* A home folder may be shared by machines, and a virtual machine may have moved. */
