@@ -128,6 +128,8 @@ static inline void add_four(Dot *dot, Ints w, const int8_t *x, bool with_sign, b
     const __m256i pairs = with_sign ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(each, w))
                                     : _mm256_maddubs_epi16(w, each);
     dot->part = first ? pairs : _mm256_add_epi16(dot->part, pairs);
+    /* Compilers like to add in a tree, for which sixteen registers are not enough: here is a sum to be kept. */
+    __asm__("" : "+x"(dot->part));
     if (last) dot->sum = _mm256_add_epi32(dot->sum, _mm256_madd_epi16(dot->part, _mm256_set1_epi16(1)));
 }
 
