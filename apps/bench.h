@@ -31,6 +31,7 @@ typedef struct Bench {
     Loaded       loaded;
     mixt_machine machine;
     bool         stored;                /* the limits are from machine.json                 */
+    int64_t      resident_peak_bytes;   /* of the program, while it worked                  */
     List         prompts, written, depths, rows;
     size_t       n_repeat, n_context;
     int          n_threads;

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "bench.h"
 #include "json.h"
@@ -62,7 +61,8 @@ double limit_read(const Bench *b)
     return machine_rate(b->machine.read, b->machine.n_read, b->n_threads);
 }
 
-/* Weights with blocks meet activations of eight bits, others meet floats; experts have the say, being the most. */
+/* Weights with blocks meet activations of eight bits, others meet floats; experts have the say,
+ * being the most. */
 static bool in_blocks(const Bench *b)
 {
     size_t                   n;
@@ -84,12 +84,6 @@ double limit_peak(const Bench *b)
                         : machine_rate(b->machine.f32, b->machine.n_f32, b->n_threads);
 }
 
-static int64_t resident_peak_bytes(void)
-{
-    struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) ? 0 : (int64_t)usage.ru_maxrss * 1024;
-}
-
 /* ---- the table ---- */
 
 static void table_profile(const Bench *b, const Test *t)
@@ -98,13 +92,15 @@ static void table_profile(const Bench *b, const Test *t)
     const double  steps = (double)(t->prompt ? b->n_repeat : t->n * b->n_repeat);
     double        all_ns = 0;
     for (size_t i = 0; i < t->n_profile; i++) all_ns += (double)t->profile[i].ns;
-    out_format("\n%-22s %10s %7s %10s %9s %9s\n", test_name(t, name), t->prompt ? "ms" : "ms/step", "share", "MB",
-               "GB/s", "Gop/s");
+    out_format("\n%-22s %10s %7s %10s %9s %9s\n", test_name(t, name), t->prompt ? "ms" : "ms/step",
+               "share", "MB", "GB/s", "Gop/s");
     for (size_t i = 0; i < t->n_profile; i++) {
         const mixt_profile_row *r  = &t->profile[i];
         const double            ns = r->ns > 0 ? (double)r->ns : 1;
-        out_format("  %-20s %10.3f %5.1f %%", r->name, (double)r->ns / 1e6 / steps, 100 * (double)r->ns / (all_ns > 0 ? all_ns : 1));
-        if (r->bytes) out_format(" %10.2f %9.2f", (double)r->bytes / 1e6 / steps, (double)r->bytes / ns);
+        out_format("  %-20s %10.3f %5.1f %%", r->name, (double)r->ns / 1e6 / steps,
+                   100 * (double)r->ns / (all_ns > 0 ? all_ns : 1));
+        if (r->bytes)
+            out_format(" %10.2f %9.2f", (double)r->bytes / 1e6 / steps, (double)r->bytes / ns);
         else if (r->operations) out_format(" %10s %9s", "", "");
         if (r->operations) out_format(" %9.1f", (double)r->operations / ns);
         out_text("\n");
@@ -113,7 +109,8 @@ static void table_profile(const Bench *b, const Test *t)
 }
 
 /* "7.25 GiB", "13.9 M": three digits and a unit. */
-static void in_units(double x, double large, const char *large_name, double small, const char *small_name, char out[16])
+static void in_units(double x, double large, const char *large_name, double small,
+                     const char *small_name, char out[16])
 {
     if (x >= large) snprintf(out, 16, "%.2f %s", x / large, large_name);
     else snprintf(out, 16, "%.2f %s", x / small, small_name);
@@ -123,7 +120,8 @@ static void in_units(double x, double large, const char *large_name, double smal
 static void speed_text(Rate rate, char out[48])
 {
     const int places = rate.median >= 1000 ? 0 : rate.median >= 100 ? 1 : 2;
-    snprintf(out, 48, "%.*f %s %.*f", places, rate.median, term_utf8() ? "\u00b1" : "+-", places, rate.spread);
+    snprintf(out, 48, "%.*f %s %.*f", places, rate.median, term_utf8() ? "\u00b1" : "+-", places,
+             rate.spread);
 }
 
 static void table_line(const Bench *b, const Test *t)
@@ -137,30 +135,36 @@ static void table_line(const Bench *b, const Test *t)
     speed_text(test_rate(b, t), speed);
     if (t->prompt) {
         snprintf(work, sizeof work, "%.1f Gop/s", operations / 1e9);
-        snprintf(share, sizeof share, "%.0f %% of %s", 100 * operations / limit_peak(b), limit_peak_name(b));
+        snprintf(share, sizeof share, "%.0f %% of %s", 100 * operations / limit_peak(b),
+                 limit_peak_name(b));
     } else {
         snprintf(work, sizeof work, "%.2f GB/s", bytes / 1e9);
         snprintf(share, sizeof share, "%.0f %% of reading", 100 * bytes / limit_read(b));
     }
-    out_format("| %-28.28s | %11s | %9s | %7d | %15s | %*s | %12s | %16s |\n", copy ? basename(copy) : "", size, params,
-               b->n_threads, test_name(t, name), term_utf8() ? 17 : 16 /* the sign has two bytes */, speed, work, share);
+    out_format("| %-28.28s | %11s | %9s | %7d | %15s | %*s | %12s | %16s |\n",
+               copy ? basename(copy) : "", size, params, b->n_threads, test_name(t, name),
+               term_utf8() ? 17 : 16 /* the sign has two bytes */, speed, work, share);
     free(copy);
 }
 
 Exit bench_table(const Bench *b)
 {
     const mixt_engine_stats s = mixt_engine_read(b->loaded.engine);
-    out_format("%s, %d thread%s, %s: reads %.1f GB/s, multiplies %.0f Gop/s of int8 and %.0f of f32 (%s)\n\n",
-               b->machine.cpu, b->n_threads, b->n_threads == 1 ? "" : "s", s.cpu_set, limit_read(b) / 1e9,
+    out_format("%s, %d thread%s, %s: reads %.1f GB/s, multiplies %.0f Gop/s of int8 and %.0f of "
+               "f32 (%s)\n\n",
+               b->machine.cpu, b->n_threads, b->n_threads == 1 ? "" : "s", s.cpu_set,
+               limit_read(b) / 1e9,
                machine_rate(b->machine.int8, b->machine.n_int8, b->n_threads) / 1e9,
                machine_rate(b->machine.f32, b->machine.n_f32, b->n_threads) / 1e9,
                b->stored ? "measured by mixt doctor" : "measured now");
-    out_format("| %-28s | %11s | %9s | %7s | %15s | %16s | %12s | %16s |\n", "model", "size", "params", "threads", "test",
-               "t/s", "work", "of the limit");
-    out_text("| ---------------------------- | ----------: | --------: | ------: | --------------: | ---------------: | "
+    out_format("| %-28s | %11s | %9s | %7s | %15s | %16s | %12s | %16s |\n", "model", "size",
+               "params", "threads", "test", "t/s", "work", "of the limit");
+    out_text("| ---------------------------- | ----------: | --------: | ------: | --------------: "
+             "| ---------------: | "
              "-----------: | ---------------: |\n");
     for (size_t i = 0; i < b->n_tests; i++) table_line(b, &b->tests[i]);
-    for (size_t i = 0; i < b->n_tests && opt_flag(b->app->options, OPT_PROFILE); i++) table_profile(b, &b->tests[i]);
+    for (size_t i = 0; i < b->n_tests && opt_flag(b->app->options, OPT_PROFILE); i++)
+        table_profile(b, &b->tests[i]);
     return DONE;
 }
 
@@ -198,8 +202,10 @@ static void json_machine(Json *json, const Bench *b)
     json_key_real(json, "load", b->machine.load);
     json_key_text(json, "limits", b->stored ? "stored" : "measured");
     json_key_real(json, "read_bytes_per_s", limit_read(b));
-    json_key_real(json, "int8_ops_per_s", machine_rate(b->machine.int8, b->machine.n_int8, b->n_threads));
-    json_key_real(json, "f32_ops_per_s", machine_rate(b->machine.f32, b->machine.n_f32, b->n_threads));
+    json_key_real(json, "int8_ops_per_s",
+                  machine_rate(b->machine.int8, b->machine.n_int8, b->n_threads));
+    json_key_real(json, "f32_ops_per_s",
+                  machine_rate(b->machine.f32, b->machine.n_f32, b->n_threads));
     json_close(json, '}');
 }
 
@@ -217,7 +223,7 @@ static void json_engine(Json *json, const Bench *b)
     json_key_whole(json, "repetitions", (int64_t)b->n_repeat);
     json_key_real(json, "load_seconds", (double)s.load_us * 1e-6);
     json_key_whole(json, "resident_bytes", s.resident_bytes);
-    json_key_whole(json, "resident_peak_bytes", resident_peak_bytes());
+    json_key_whole(json, "resident_peak_bytes", b->resident_peak_bytes);
     json_close(json, '}');
 }
 

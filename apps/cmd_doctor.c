@@ -68,16 +68,21 @@ static void show_processor(const mixt_machine *m)
     if (m->quota_cores > 0) out_format(", of which the control group grants %.1f", m->quota_cores);
     out_text("\n");
     if (m->n_online > m->n_allowed)
-        hint("this process may not use all cores (affinity: taskset, a container); that costs speed");
+        hint("this process may not use all cores (affinity: taskset, a container); that costs "
+             "speed");
     if (m->quota_cores > 0 && m->quota_cores < m->n_allowed)
-        hint("more threads than the control group grants slow each other down: give --threads that number");
+        hint("more threads than the control group grants slow each other down: give --threads that "
+             "number");
     if (m->load >= 1 && 4 * m->load > m->n_allowed)
-        out_format("  ! other programs keep the cores busy (load %.1f): the rates below are too low\n", m->load);
-    out_format("instructions  %s: %s\n", m->cpu_set, m->instructions[0] ? m->instructions : "none that we know to use");
+        out_format(
+            "  ! other programs keep the cores busy (load %.1f): the rates below are too low\n",
+            m->load);
+    out_format("instructions  %s: %s\n", m->cpu_set,
+               m->instructions[0] ? m->instructions : "none that we know to use");
     if (strcmp(m->cpu_set, "ref") == 0)
         hint("there are no fast kernels for this processor: everything works, slowly");
-    out_format("caches        %lld KiB, %lld KiB, %lld MiB\n", (long long)(m->l1_bytes >> 10), (long long)(m->l2_bytes >> 10),
-               (long long)(m->l3_bytes >> 20));
+    out_format("caches        %lld KiB, %lld KiB, %lld MiB\n", (long long)(m->l1_bytes >> 10),
+               (long long)(m->l2_bytes >> 10), (long long)(m->l3_bytes >> 20));
 }
 
 static void show_memory(const mixt_machine *m)
@@ -88,15 +93,16 @@ static void show_memory(const mixt_machine *m)
         hint("more than half is taken: experts that do not fit are read from the disk");
     out_format("huge pages    %s\n", m->huge_pages[0] ? m->huge_pages : "unknown");
     if (strcmp(m->huge_pages, "never") == 0)
-        hint("weights in small pages read slower: echo madvise >/sys/kernel/mm/transparent_hugepage/enabled (as root)");
+        hint("weights in small pages read slower: echo madvise "
+             ">/sys/kernel/mm/transparent_hugepage/enabled (as root)");
 }
 
 static void show_rates(const char *label, const mixt_rate *rates, int n, const char *unit)
 {
     out_format("%-13s", label);
     for (int i = 0; i < n; i++)
-        out_format("%s %.1f%s%s with %d thread%s", i ? "," : "", rates[i].per_s / 1e9, i ? "" : " ", i ? "" : unit,
-                   rates[i].n_threads, rates[i].n_threads == 1 ? "" : "s");
+        out_format("%s %.1f%s%s with %d thread%s", i ? "," : "", rates[i].per_s / 1e9, i ? "" : " ",
+                   i ? "" : unit, rates[i].n_threads, rates[i].n_threads == 1 ? "" : "s");
     out_text("\n");
 }
 
@@ -106,11 +112,15 @@ static void show_disk(const mixt_machine *m)
         out_text("disk          not measured: name a folder, or a model in it\n");
         return;
     }
-    out_format("disk          %s, read from end to end%s\n", m->disk_folder, m->disk_direct ? "" : " through the page cache");
+    out_format("disk          %s, read from end to end%s\n", m->disk_folder,
+               m->disk_direct ? "" : " through the page cache");
     for (int i = 0; i < m->n_disk; i++)
-        out_format("              %.2f GB/s in pieces of %lld KiB, %d at a time\n", m->disk[i].bytes_per_s / 1e9,
-                   (long long)(m->disk[i].block_bytes >> 10), m->disk[i].depth);
-    if (!m->disk_direct) hint("this file system cannot be read past the page cache: the disk may be slower than that");
+        out_format("              %.2f GB/s in pieces of %lld KiB, %d at a time\n",
+                   m->disk[i].bytes_per_s / 1e9, (long long)(m->disk[i].block_bytes >> 10),
+                   m->disk[i].depth);
+    if (!m->disk_direct)
+        hint("this file system cannot be read past the page cache: the disk may be slower than "
+             "that");
 }
 
 static void show_page(const mixt_machine *m, const char *path)
@@ -119,7 +129,8 @@ static void show_page(const mixt_machine *m, const char *path)
     show_memory(m);
     show_rates("reads", m->read, m->n_read, "GB/s");
     if (m->n_read > 0 && m->read[m->n_read - 1].per_s < slow_read)
-        hint("slower than any memory of the last ten years alone on its machine: somebody else is reading too");
+        hint("slower than any memory of the last ten years alone on its machine: somebody else is "
+             "reading too");
     show_rates("int8", m->int8, m->n_int8, "Gop/s");
     show_rates("f32", m->f32, m->n_f32, "Gop/s");
     show_disk(m);

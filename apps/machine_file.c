@@ -31,7 +31,10 @@ bool machine_stored(const App *app, mixt_machine *out)
     mixt_error   error;
     Buffer       path   = machine_path(false);
     mixt_status  status = path.data ? mixt_machine_read(path.data, out, &error) : MIXT_NOT_FOUND;
-    if (!path.data) remark(app, "no profile of this machine: neither HOME nor XDG_CACHE_HOME is set; measuring anew");
+    if (!path.data)
+        remark(
+            app,
+            "no profile of this machine: neither HOME nor XDG_CACHE_HOME is set; measuring anew");
     else if (status != MIXT_OK) remark(app, "%s; measuring anew", error.text);
     buffer_free(&path);
     return status == MIXT_OK;

@@ -8,8 +8,8 @@
 #include "app.h"
 #include "base/buffer.h"
 
-/* $XDG_CACHE_HOME/mixt/machine.json, by default ~/.cache/mixt/machine.json; with `make`, the folders are
- * made.  Empty when there is no home; the caller frees. */
+/* $XDG_CACHE_HOME/mixt/machine.json, by default ~/.cache/mixt/machine.json; with `make`, the
+ * folders are made.  Empty when there is no home; the caller frees. */
 Buffer machine_path(bool make);
 /* What the last mixt doctor found.  When that cannot be used, one remark says why: false. */
 bool   machine_stored(const App *app, mixt_machine *out);

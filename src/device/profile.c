@@ -17,7 +17,7 @@ struct Profile {
 
 /* ---- counting ---- */
 
-/* By name: there are few, and an op takes far longer than this.  A name too many goes to the last row. */
+/* By name: there are few, and an op takes far longer.  A name too many goes to the last row. */
 static ProfileRow *row_of(Profile *p, const char *name)
 {
     for (int i = 0; i < p->n_rows; i++)
@@ -27,7 +27,8 @@ static ProfileRow *row_of(Profile *p, const char *name)
     return &p->rows[p->n_rows++];
 }
 
-static Status count(Device *d, const char *name, int64_t start_ns, int64_t bytes, int64_t operations, Status status)
+static Status count(Device *d, const char *name, int64_t start_ns, int64_t bytes,
+                    int64_t operations, Status status)
 {
     ProfileRow *row = row_of(d->profile, name);
     row->ns += clock_ns() - start_ns;
@@ -59,7 +60,8 @@ static Status timed_wait(Device *d)
 static Status timed_embed(Device *d, Tensor *y, const Tensor *table, const int32_t *tokens, int n)
 {
     const int64_t start_ns = clock_ns();
-    return count(d, "embedding", start_ns, n * table->row_bytes, 0, d->profile->real->embed(d, y, table, tokens, n));
+    return count(d, "embedding", start_ns, n * table->row_bytes, 0,
+                 d->profile->real->embed(d, y, table, tokens, n));
 }
 
 static Status timed_norm(Device *d, Tensor *y, const Tensor *x, const Norm *norm)
@@ -68,7 +70,8 @@ static Status timed_norm(Device *d, Tensor *y, const Tensor *x, const Norm *norm
     return count(d, "norm", start_ns, 0, 0, d->profile->real->norm(d, y, x, norm));
 }
 
-static Status timed_project(Device *d, Tensor *const y[], const Tensor *x, const Tensor *const w[], int n)
+static Status timed_project(Device *d, Tensor *const y[], const Tensor *x, const Tensor *const w[],
+                            int n)
 {
     const int64_t start_ns = clock_ns();
     int64_t bytes = 0, operations = 0;
@@ -98,9 +101,10 @@ static Status timed_kv_write(Device *d, const KvView *kv, const Tensor *k, const
     return count(d, "kv write", start_ns, 0, 0, d->profile->real->kv_write(d, kv, k, v));
 }
 
-/* Rows of one sequence that follow each other share what they read: from the first position that the first of
- * them sees to the last one's own. */
-static void count_attended(const KvView *kv, int64_t n_rows, int64_t n_q, int64_t *bytes, int64_t *operations)
+/* Rows of one sequence that follow each other share what they read: from the first position that
+ * the first of them sees to the last one's own. */
+static void count_attended(const KvView *kv, int64_t n_rows, int64_t n_q, int64_t *bytes,
+                           int64_t *operations)
 {
     int64_t positions = 0, seen = 0;
     for (int64_t t = 0, from = 0; t < n_rows; t++) {
@@ -119,25 +123,30 @@ static Status timed_attend(Device *d, Tensor *y, const Tensor *q, const KvView *
     int64_t bytes, operations;
     count_attended(kv, q->rows, q->cols, &bytes, &operations);
     const int64_t start_ns = clock_ns();
-    return count(d, "attention", start_ns, bytes, operations, d->profile->real->attend(d, y, q, kv));
+    return count(d, "attention", start_ns, bytes, operations,
+                 d->profile->real->attend(d, y, q, kv));
 }
 
-static Status timed_experts(Device *d, Tensor *parts, const Tensor *x, const ExpertJob *jobs, int n_jobs)
+static Status timed_experts(Device *d, Tensor *parts, const Tensor *x, const ExpertJob *jobs,
+                            int n_jobs)
 {
     const int64_t start_ns = clock_ns();
     int64_t bytes = 0, operations = 0;
     for (int j = 0; j < n_jobs; j++) {
         const Expert *e = &jobs[j].expert;
         bytes += weight_bytes(&e->gate) + weight_bytes(&e->up) + weight_bytes(&e->down);
-        operations += 6 * jobs[j].n * e->gate.rows * e->gate.cols;      /* three matrices of one size */
+        operations += 6 * jobs[j].n * e->gate.rows * e->gate.cols; /* three matrices of one size */
     }
-    return count(d, "experts", start_ns, bytes, operations, d->profile->real->experts(d, parts, x, jobs, n_jobs));
+    return count(d, "experts", start_ns, bytes, operations,
+                 d->profile->real->experts(d, parts, x, jobs, n_jobs));
 }
 
-static Status timed_combine(Device *d, Tensor *y, const Tensor *parts, const float *weights, int n_used)
+static Status timed_combine(Device *d, Tensor *y, const Tensor *parts, const float *weights,
+                            int n_used)
 {
     const int64_t start_ns = clock_ns();
-    return count(d, "combine", start_ns, 0, 0, d->profile->real->combine(d, y, parts, weights, n_used));
+    return count(d, "combine", start_ns, 0, 0,
+                 d->profile->real->combine(d, y, parts, weights, n_used));
 }
 
 static Status timed_pick(Device *d, Tensor *y, const Tensor *x, const int32_t *rows, int n)
@@ -198,7 +207,9 @@ int profile_read_rows(const Device *d, ProfileRow rows[PROFILE_ROWS_MAX])
         between_ns -= p->rows[i].ns;
     }
     /* Work outside steps (a download of logits) counts in its row and would make this negative. */
-    rows[p->n_rows] = (ProfileRow){ .name = "between", .n_calls = p->n_steps, .ns = between_ns > 0 ? between_ns : 0 };
+    rows[p->n_rows] = (ProfileRow){ .name = "between",
+                                    .n_calls = p->n_steps,
+                                    .ns = between_ns > 0 ? between_ns : 0 };
     return p->n_rows + 1;
 }
 

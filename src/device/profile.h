@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * device/profile.h - where the time of a step goes: ops counted and timed by what they are for.
  *
- * A profiled device has its table of ops exchanged for one of wrappers that look at the clock before and after the
- * real op (two looks, some 50 ns).  A device without a profile pays nothing. */
+ * A profiled device has its table of ops exchanged for one of wrappers that look at the clock
+ * before and after the real op (two looks, some 50 ns).  Others pay nothing. */
 #ifndef DEVICE_PROFILE_H
 #define DEVICE_PROFILE_H
 

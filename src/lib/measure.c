@@ -9,9 +9,11 @@
 
 /* ---- the machine ---- */
 
-_Static_assert((int)MIXT_RATES_MAX == (int)RATES_MAX && (int)MIXT_DISK_RATES_MAX == (int)DISK_RATES_MAX,
+_Static_assert((int)MIXT_RATES_MAX == (int)RATES_MAX &&
+                   (int)MIXT_DISK_RATES_MAX == (int)DISK_RATES_MAX,
                "lists are copied whole");
-_Static_assert(sizeof(mixt_rate) == sizeof(Rate) && offsetof(mixt_rate, per_s) == offsetof(Rate, per_s),
+_Static_assert(sizeof(mixt_rate) == sizeof(Rate) &&
+                   offsetof(mixt_rate, per_s) == offsetof(Rate, per_s),
                "rates are copied whole");
 _Static_assert(sizeof(mixt_disk_rate) == sizeof(DiskRate) &&
                    offsetof(mixt_disk_rate, bytes_per_s) == offsetof(DiskRate, bytes_per_s),
@@ -127,8 +129,11 @@ mixt_status mixt_machine_write(const mixt_machine *m, const char *path, mixt_err
     Error inside = { 0 };
     Machine machine;
     if (m->struct_bytes != sizeof *m)
-        return answer(error, fail(&inside, BAD_ARGUMENT, "machine: expected a struct of %zu bytes, found %zu", sizeof *m,
-                                  m->struct_bytes), &inside);
+        return answer(error,
+                      fail(&inside, BAD_ARGUMENT,
+                           "machine: expected a struct of %zu bytes, found %zu", sizeof *m,
+                           m->struct_bytes),
+                      &inside);
     take_machine(m, &machine);
     return answer(error, profile_write(&machine, path, &inside), &inside);
 }
@@ -151,7 +156,8 @@ int64_t mixt_model_expert_bytes(const mixt_model *m, size_t layer)
     if (!m->arch || layer >= (size_t)m->sizes.n_layers) return 0;
     for (int i = 0; i < ARRAY_LEN(roles); i++) {
         Weight w;
-        if (arch_weight(m->arch, &m->catalog, &m->sizes, roles[i], (int)layer, 0, &w, NULL) != OK) return 0;
+        if (arch_weight(m->arch, &m->catalog, &m->sizes, roles[i], (int)layer, 0, &w, NULL) != OK)
+            return 0;
         bytes += w.bytes;
     }
     return bytes;
@@ -159,15 +165,18 @@ int64_t mixt_model_expert_bytes(const mixt_model *m, size_t layer)
 
 /* ---- where the time went ---- */
 
-mixt_status mixt_engine_profile(mixt_engine *e, bool reset, mixt_profile_row *rows, size_t room, size_t *n_rows,
-                                mixt_error *error)
+mixt_status mixt_engine_profile(mixt_engine *e, bool reset, mixt_profile_row *rows, size_t room,
+                                size_t *n_rows, mixt_error *error)
 {
     Error inside = { 0 };
     ProfileRow found[PROFILE_ROWS_MAX];
     const int n = engine_profile(e->engine, reset, found);
     *n_rows = (size_t)n;
     for (int i = 0; i < n && (size_t)i < room; i++)
-        rows[i] = (mixt_profile_row){ found[i].name, found[i].n_calls, found[i].ns, found[i].bytes, found[i].operations };
+        rows[i] = (mixt_profile_row){ found[i].name, found[i].n_calls, found[i].ns, found[i].bytes,
+                                      found[i].operations };
     if ((size_t)n <= room || room == 0) return answer(error, OK, &inside);
-    return answer(error, fail(&inside, NO_ROOM, "profile: expected room for %d rows, found %zu", n, room), &inside);
+    return answer(error,
+                  fail(&inside, NO_ROOM, "profile: expected room for %d rows, found %zu", n, room),
+                  &inside);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * measure/disk.c - how fast a disk is read from one end to the other.
  *
- * The file is ours, has no name, and is gone whatever happens.  It is read past the page cache, for the cache would answer
- * in the disk's place; a file system that cannot do so is asked to forget the file before each pass. */
+ * The file is ours, has no name, and is gone whatever happens.  It is read past the page cache, for
+ * the cache would answer in the disk's place; a file system that cannot do so is asked to forget
+ * the file before each pass. */
 #include "measure/measure.h"
 
 #include "base/clock.h"
@@ -36,7 +37,8 @@ typedef struct Disk {
 static int open_nameless(const char *folder)
 {
     const int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL && errno != ENOENT)) return fd;
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL && errno != ENOENT))
+        return fd;
     char *name = NULL;
     if (asprintf(&name, "%s/.mixt-doctor-XXXXXX", folder) < 0) return -1;
     const int named = mkostemp(name, O_CLOEXEC);
@@ -47,8 +49,8 @@ static int open_nameless(const char *folder)
 
 static Status disk_fail(const char *folder, const char *what, int why, Error *error)
 {
-    return fail(error, why == ENOENT || why == ENOTDIR ? NOT_FOUND : IO_FAILED, "%s: cannot %s a temporary file: %s",
-                folder, what, strerror(why));
+    return fail(error, why == ENOENT || why == ENOTDIR ? NOT_FOUND : IO_FAILED,
+                "%s: cannot %s a temporary file: %s", folder, what, strerror(why));
 }
 
 static Status check_room(const char *folder, int fd, Error *error)
@@ -57,8 +59,8 @@ static Status check_room(const char *folder, int fd, Error *error)
     if (fstatvfs(fd, &disk) || disk.f_blocks == 0) return OK;
     const double room = (double)disk.f_bavail * (double)disk.f_frsize;
     if (room >= 2.0 * (double)disk_bytes) return OK;
-    return fail(error, IO_FAILED, "%s: expected room for %lld MiB on the disk, found %.0f MiB", folder,
-                (long long)(2 * disk_bytes / MIB), room / (double)MIB);
+    return fail(error, IO_FAILED, "%s: expected room for %lld MiB on the disk, found %.0f MiB",
+                folder, (long long)(2 * disk_bytes / MIB), room / (double)MIB);
 }
 
 /* Noise: disks that compress or share equal blocks must do their work. */
@@ -71,7 +73,8 @@ static Status fill_file(const char *folder, int fd, Error *error)
     for (int64_t at = 0; at < disk_bytes && status == OK; at += write_bytes) {
         for (int64_t i = 0; i < write_bytes / 8; i++) block[i] = rng_bits(&rng);
         for (int64_t done = 0; done < write_bytes && status == OK;) {
-            const ssize_t n = pwrite(fd, (char *)block + done, (size_t)(write_bytes - done), (off_t)(at + done));
+            const ssize_t n =
+                pwrite(fd, (char *)block + done, (size_t)(write_bytes - done), (off_t)(at + done));
             if (n < 0 && errno != EINTR) status = disk_fail(folder, "write", errno, error);
             if (n > 0) done += n;
         }
@@ -85,7 +88,8 @@ static void read_block(void *arg, int64_t task, int worker)
 {
     Disk *d = arg;
     const int fd = d->direct_fd >= 0 ? d->direct_fd : d->fd;
-    const ssize_t n = pread(fd, d->blocks + worker * d->block_bytes, (size_t)d->block_bytes, (off_t)(task * d->block_bytes));
+    const ssize_t n = pread(fd, d->blocks + worker * d->block_bytes, (size_t)d->block_bytes,
+                            (off_t)(task * d->block_bytes));
     if (n != (ssize_t)d->block_bytes) atomic_store(&d->why, n < 0 ? errno : EIO);
 }
 
@@ -118,7 +122,11 @@ static int open_direct(int fd)
 
 Status measure_disk(const char *folder, Machine *to, Error *error)
 {
-    static const DiskRate wanted[] = { { 128 << 10, 1, 0 }, { 1 << 20, 1, 0 }, { 1 << 20, 4, 0 }, { 8 << 20, 1, 0 }, { 8 << 20, 4, 0 } };
+    static const DiskRate wanted[] = { { 128 << 10, 1, 0 },
+                                       { 1 << 20, 1, 0 },
+                                       { 1 << 20, 4, 0 },
+                                       { 8 << 20, 1, 0 },
+                                       { 8 << 20, 4, 0 } };
     enum { LARGEST = 8 << 20, DEEPEST = 4 };
     Disk d = { .fd = open_nameless(folder), .direct_fd = -1 };
     if (d.fd < 0) return disk_fail(folder, "create", errno, error);

@@ -12,7 +12,7 @@
 
 enum { LINE_MAX_BYTES = 8192 };         /* the list of a processor's flags is long           */
 
-/* The rest of the first line that begins with `key`, past blanks and a colon; "" when there is none. */
+/* The rest of the first line that begins with `key`, past blanks and a colon; "": none does. */
 static void line_of(const char *path, const char *key, char out[LINE_MAX_BYTES])
 {
     out[0] = 0;
@@ -38,8 +38,10 @@ static bool has_word(const char *list, const char *word)
 
 static void read_processor(Facts *f)
 {
-    static const char *const known[] = { "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512dq",
-                                         "avx512_vnni", "avx512vbmi", "avx512_bf16", "amx_int8", "amx_bf16", "asimddp", "i8mm" };
+    static const char *const known[] = { "avx2",        "fma",        "f16c",        "avx_vnni",
+                                         "avx512f",     "avx512bw",   "avx512vl",    "avx512dq",
+                                         "avx512_vnni", "avx512vbmi", "avx512_bf16", "amx_int8",
+                                         "amx_bf16",    "asimddp",    "i8mm" };
     char line[LINE_MAX_BYTES], flags[LINE_MAX_BYTES];
     line_of("/proc/cpuinfo", "model name", line);
     snprintf(f->cpu, sizeof f->cpu, "%.90s", line);
@@ -48,7 +50,8 @@ static void read_processor(Facts *f)
     size_t n = 0;
     for (int i = 0; i < ARRAY_LEN(known); i++)
         if (has_word(flags, known[i]))
-            n += (size_t)snprintf(f->instructions + n, sizeof f->instructions - n, "%s%s", n ? " " : "", known[i]);
+            n += (size_t)snprintf(f->instructions + n, sizeof f->instructions - n, "%s%s",
+                                  n ? " " : "", known[i]);
 }
 
 /* "32K" -> 32768 */
@@ -86,7 +89,8 @@ static void read_huge_pages(Facts *f)
     char line[LINE_MAX_BYTES];
     line_of("/sys/kernel/mm/transparent_hugepage/enabled", "", line);
     const char *begin = strchr(line, '['), *end = begin ? strchr(begin, ']') : NULL;
-    if (end) snprintf(f->huge_pages, sizeof f->huge_pages, "%.*s", (int)(end - begin - 1), begin + 1);
+    if (end)
+        snprintf(f->huge_pages, sizeof f->huge_pages, "%.*s", (int)(end - begin - 1), begin + 1);
 }
 
 /* "150000 100000" is a core and a half; "max 100000" no limit. */

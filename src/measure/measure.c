@@ -60,7 +60,8 @@ static Status run_all(Run *r, const int *threads, int n, Error *error)
     TRY(read_buffer_new(&m->facts, r->options->quick, &r->buffer, error));
     for (int i = 0; i < n; i++) {
         TRY(tell(r, error));
-        TRY(measure_read(&r->kernels, &r->buffer, threads[i], r->budget_us, &m->read.rate[m->read.n], error));
+        TRY(measure_read(&r->kernels, &r->buffer, threads[i], r->budget_us,
+                         &m->read.rate[m->read.n], error));
         m->read.n++;
     }
     if (n > 1) TRY(add_peaks(r, threads[0], error));
@@ -78,7 +79,8 @@ Status measure_machine(const MeasureOptions *options, Machine *out, Error *error
     snprintf(out->cpu_set, sizeof out->cpu_set, "%s", cpu_set_name[options->set]);
     const int n = options->n_threads ? 1 : count_threads(out->facts.n_allowed, threads);
     if (options->n_threads < 0 || options->n_threads > POOL_THREADS_MAX)
-        return fail(error, BAD_ARGUMENT, "threads: expected 1 to %d, found %d", POOL_THREADS_MAX, options->n_threads);
+        return fail(error, BAD_ARGUMENT, "threads: expected 1 to %d, found %d", POOL_THREADS_MAX,
+                    options->n_threads);
     Run run = {
         .options = options,
         .to = out,

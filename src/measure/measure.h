@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * measure/measure.h - the limits of a machine: what it is, how fast it reads and multiplies, a profile of
- * that on disk. */
+ * measure/measure.h - the limits of a machine: what it is, how fast it reads and multiplies, a
+ * profile of that on disk. */
 #ifndef MEASURE_MEASURE_H
 #define MEASURE_MEASURE_H
 
@@ -44,7 +44,7 @@ typedef struct MeasureOptions {
     int         n_threads;      /* measure with so many alone; 0: with 1, 2, .. all cores  */
     bool        quick;          /* two seconds instead of ten                              */
     const char *disk_folder;    /* NULL: leave the disk alone                              */
-    int       (*progress)(void *user, int64_t done, int64_t total);     /* non-zero stops; may be NULL */
+    int (*progress)(void *user, int64_t done, int64_t total); /* non-zero stops; may be NULL */
     void       *progress_user;
 } MeasureOptions;
 
@@ -55,10 +55,12 @@ void   measure_facts(Facts *out);
 typedef struct ReadBuffer { uint64_t *words; int64_t n_bytes; } ReadBuffer;
 Status read_buffer_new(const Facts *facts, bool quick, ReadBuffer *out, Error *error);
 void   read_buffer_free(ReadBuffer *buffer);
-Status measure_read(const Kernels *kernels, const ReadBuffer *buffer, int n_threads, int64_t budget_us,
-                    Rate *out, Error *error);
-Status measure_int8(const Kernels *kernels, int n_threads, int64_t budget_us, Rate *out, Error *error);
-Status measure_f32(const Kernels *kernels, int n_threads, int64_t budget_us, Rate *out, Error *error);
+Status measure_read(const Kernels *kernels, const ReadBuffer *buffer, int n_threads,
+                    int64_t budget_us, Rate *out, Error *error);
+Status measure_int8(const Kernels *kernels, int n_threads, int64_t budget_us, Rate *out,
+                    Error *error);
+Status measure_f32(const Kernels *kernels, int n_threads, int64_t budget_us, Rate *out,
+                   Error *error);
 Status measure_disk(const char *folder, Machine *to, Error *error);
 
 /* The rate by exactly so many threads; 0: it was not measured. */
@@ -68,7 +70,7 @@ double rates_at(const Rates *rates, int n_threads);
 
 enum { PROFILE_VERSION = 1, PROFILE_MAX_BYTES = 1 << 16 };
 Status profile_write(const Machine *machine, const char *path, Error *error);
-/* BAD_FILE when a number is missing or out of range, or when the profile is that of another machine. */
+/* BAD_FILE: a number is missing or out of range, or the profile is that of another machine. */
 Status profile_read(const char *path, Machine *out, Error *error);
 
 #endif

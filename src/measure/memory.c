@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * measure/memory.c - how fast memory is read, by threads.
  *
- * The buffer is many times the last cache, lies in huge pages as weights do, and is read in pieces that threads take as they come,
- * as the products of a model take theirs.  Every page was written before: reading what nobody wrote reads one page of zeros. */
+ * The buffer is many times the last cache, lies in huge pages as weights do, and is read in pieces
+ * that threads take as they come, as the products of a model take theirs.  Every page was written
+ * before: reading what nobody wrote reads one page of zeros. */
 #include "measure/measure.h"
 
 #include "base/clock.h"
@@ -14,7 +15,7 @@
 
 enum { PIECE_WORDS = 1 << 17, PIECE_BYTES = PIECE_WORDS * 8 };          /* 1 MiB             */
 
-/* Sixteen times the last cache, within bounds that neither tire a small machine nor a patient user. */
+/* Sixteen times the last cache, within bounds that tire neither a small machine nor its user. */
 static int64_t buffer_bytes(const Facts *f, bool quick)
 {
     const int64_t least = quick ? 256 * MIB : 512 * MIB, most = 4 * GIB;
@@ -28,12 +29,13 @@ static int64_t buffer_bytes(const Facts *f, bool quick)
 Status read_buffer_new(const Facts *facts, bool quick, ReadBuffer *out, Error *error)
 {
     *out = (ReadBuffer){ .n_bytes = buffer_bytes(facts, quick) };
-    void *memory = mmap(NULL, (size_t)out->n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, (size_t)out->n_bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
         *out = (ReadBuffer){ 0 };
         return fail_memory(error, "a buffer to read");
     }
-    madvise(memory, (size_t)out->n_bytes, MADV_HUGEPAGE);       /* a wish; doctor says when it is not granted */
+    madvise(memory, (size_t)out->n_bytes, MADV_HUGEPAGE);       /* a wish; facts say if granted */
     memset(memory, 0x5a, (size_t)out->n_bytes);
     out->words = memory;
     return OK;
@@ -59,8 +61,8 @@ static void read_piece(void *arg, int64_t piece, int worker)
     if (all == 1) p->sink = all;        /* never: the words are equal and even in number     */
 }
 
-Status measure_read(const Kernels *kernels, const ReadBuffer *buffer, int n_threads, int64_t budget_us,
-                    Rate *out, Error *error)
+Status measure_read(const Kernels *kernels, const ReadBuffer *buffer, int n_threads,
+                    int64_t budget_us, Rate *out, Error *error)
 {
     Pool *pool;
     TRY(pool_new(n_threads, &pool, error));

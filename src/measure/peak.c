@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * measure/peak.c - how many multiply-accumulates the cores make, of eight-bit integers and of floats. */
+ * measure/peak.c - how many multiply-accumulates the cores make, of bytes and of floats. */
 #include "measure/measure.h"
 
 #include "base/clock.h"
@@ -40,7 +40,8 @@ static void choose_rounds(Probe *p)
     }
 }
 
-static Status peak(Probe *p, double operations, int n_threads, int64_t budget_us, Rate *out, Error *error)
+static Status peak(Probe *p, double operations, int n_threads, int64_t budget_us, Rate *out,
+                   Error *error)
 {
     Pool *pool;
     TRY(pool_new(n_threads, &pool, error));
@@ -54,17 +55,20 @@ static Status peak(Probe *p, double operations, int n_threads, int64_t budget_us
         if (us > 0 && us < best_us) best_us = us;
     }
     pool_free(pool);
-    *out = (Rate){ n_threads, operations * (double)p->n_rounds * (double)n_tasks / (double)best_us * 1e6 };
+    *out = (Rate){ n_threads,
+                   operations * (double)p->n_rounds * (double)n_tasks / (double)best_us * 1e6 };
     return OK;
 }
 
-Status measure_int8(const Kernels *kernels, int n_threads, int64_t budget_us, Rate *out, Error *error)
+Status measure_int8(const Kernels *kernels, int n_threads, int64_t budget_us, Rate *out,
+                    Error *error)
 {
     Probe p = { .kernels = kernels };
     return peak(&p, PROBE_INT8_OPERATIONS, n_threads, budget_us, out, error);
 }
 
-Status measure_f32(const Kernels *kernels, int n_threads, int64_t budget_us, Rate *out, Error *error)
+Status measure_f32(const Kernels *kernels, int n_threads, int64_t budget_us, Rate *out,
+                   Error *error)
 {
     Probe p = { .kernels = kernels, .floats = true };
     return peak(&p, PROBE_F32_OPERATIONS, n_threads, budget_us, out, error);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * measure/profile.c - a machine's profile as a JSON file, and back with every number checked.
  *
- * What a plan is made of must be true: a profile of another version, of another machine, or with a number that no machine has
- * is refused, and whoever asked measures again. */
+ * What a plan is made of must be true: a profile of another version, of another machine, or with a
+ * number that no machine has is refused, and whoever asked measures again. */
 #include "measure/measure.h"
 
 #include "base/buffer.h"
@@ -16,7 +16,7 @@
 
 static const char kind[] = "mixt machine profile";
 
-/* No memory is slower or faster than this, and no machine that we shall see multiplies less or more. */
+/* No memory is slower or faster than this, and no machine of our time multiplies less or more. */
 static const double rate_min = 1e5, rate_max = 1e16;
 
 /* ---- writing ---- */
@@ -37,8 +37,8 @@ static void put_rates(Buffer *b, const char *key, const Rates *rates)
 {
     buffer_format(b, "  \"%s\": [", key);
     for (int i = 0; i < rates->n; i++)
-        buffer_format(b, "%s{\"threads\": %d, \"per_second\": %.6g}", i ? ", " : "", rates->rate[i].n_threads,
-                      rates->rate[i].per_s);
+        buffer_format(b, "%s{\"threads\": %d, \"per_second\": %.6g}", i ? ", " : "",
+                      rates->rate[i].n_threads, rates->rate[i].per_s);
     buffer_text(b, "],\n");
 }
 
@@ -47,8 +47,9 @@ static void put_disk(Buffer *b, const Machine *m)
     put_text(b, "disk_folder", m->disk_folder);
     buffer_format(b, "  \"disk_direct\": %s,\n  \"disk\": [", m->disk_direct ? "true" : "false");
     for (int i = 0; i < m->n_disk; i++)
-        buffer_format(b, "%s{\"block_bytes\": %lld, \"depth\": %d, \"per_second\": %.6g}", i ? ", " : "",
-                      (long long)m->disk[i].block_bytes, m->disk[i].depth, m->disk[i].bytes_per_s);
+        buffer_format(b, "%s{\"block_bytes\": %lld, \"depth\": %d, \"per_second\": %.6g}",
+                      i ? ", " : "", (long long)m->disk[i].block_bytes, m->disk[i].depth,
+                      m->disk[i].bytes_per_s);
     buffer_text(b, "]\n}\n");
 }
 
@@ -76,7 +77,8 @@ Status profile_write(const Machine *m, const char *path, Error *error)
     put_rates(&b, "int8", &m->int8);
     put_rates(&b, "f32", &m->f32);
     put_disk(&b, m);
-    const Status status = b.failed ? fail_memory(error, path) : write_file(path, b.data, b.n_bytes, error);
+    const Status status =
+        b.failed ? fail_memory(error, path) : write_file(path, b.data, b.n_bytes, error);
     buffer_free(&b);
     return status;
 }
@@ -93,23 +95,27 @@ static Status missing(const Reader *r, const char *key, const char *expected)
 static Status take_text(const Reader *r, const char *key, char *out, size_t room)
 {
     const json_t *value = json_object_get(r->root, key);
-    if (!json_is_string(value) || json_string_length(value) >= room) return missing(r, key, "a short text");
+    if (!json_is_string(value) || json_string_length(value) >= room)
+        return missing(r, key, "a short text");
     memcpy(out, json_string_value(value), json_string_length(value) + 1);
     return OK;
 }
 
-static Status take_whole(const Reader *r, const json_t *from, const char *key, int64_t min, int64_t max, int64_t *out)
+static Status take_whole(const Reader *r, const json_t *from, const char *key, int64_t min,
+                         int64_t max, int64_t *out)
 {
     const json_t *value = json_object_get(from, key);
-    if (json_is_integer(value) && json_integer_value(value) >= min && json_integer_value(value) <= max) {
+    if (json_is_integer(value) && json_integer_value(value) >= min &&
+        json_integer_value(value) <= max) {
         *out = json_integer_value(value);
         return OK;
     }
-    return fail(r->error, BAD_FILE, "%s: '%s': expected a whole number from %lld to %lld", r->path, key, (long long)min,
-                (long long)max);
+    return fail(r->error, BAD_FILE, "%s: '%s': expected a whole number from %lld to %lld", r->path,
+                key, (long long)min, (long long)max);
 }
 
-static Status take_count(const Reader *r, const json_t *from, const char *key, int min, int max, int *out)
+static Status take_count(const Reader *r, const json_t *from, const char *key, int min, int max,
+                         int *out)
 {
     int64_t n;
     TRY(take_whole(r, from, key, min, max, &n));
@@ -117,12 +123,14 @@ static Status take_count(const Reader *r, const json_t *from, const char *key, i
     return OK;
 }
 
-static Status take_real(const Reader *r, const json_t *from, const char *key, double min, double max, double *out)
+static Status take_real(const Reader *r, const json_t *from, const char *key, double min,
+                        double max, double *out)
 {
     const json_t *value = json_object_get(from, key);
     const double x = json_is_number(value) ? json_number_value(value) : NAN;
     if (!(x >= min && x <= max))
-        return fail(r->error, BAD_FILE, "%s: '%s': expected a number from %g to %g", r->path, key, min, max);
+        return fail(r->error, BAD_FILE, "%s: '%s': expected a number from %g to %g", r->path, key,
+                    min, max);
     *out = x;
     return OK;
 }
@@ -142,7 +150,8 @@ static Status take_rates(const Reader *r, const char *key, Rates *out)
     if (json_array_size(list) == 0) return missing(r, key, "at least one rate");
     for (size_t i = 0; i < json_array_size(list); i++) {
         Rate *rate = &out->rate[i];
-        TRY(take_count(r, json_array_get(list, i), "threads", before + 1, POOL_THREADS_MAX, &rate->n_threads));
+        TRY(take_count(r, json_array_get(list, i), "threads", before + 1, POOL_THREADS_MAX,
+                       &rate->n_threads));
         TRY(take_real(r, json_array_get(list, i), "per_second", rate_min, rate_max, &rate->per_s));
         before = rate->n_threads;
     }
@@ -192,8 +201,9 @@ static Status check_here(const Reader *r, const Facts *f)
     Facts here;
     measure_facts(&here);
     if (!strcmp(here.cpu, f->cpu) && here.n_allowed == f->n_allowed) return OK;
-    return fail(r->error, BAD_FILE, "%s: measured on another machine: expected %d cores of '%s', found %d of '%s'", r->path,
-                here.n_allowed, here.cpu, f->n_allowed, f->cpu);
+    return fail(r->error, BAD_FILE,
+                "%s: measured on another machine: expected %d cores of '%s', found %d of '%s'",
+                r->path, here.n_allowed, here.cpu, f->n_allowed, f->cpu);
 }
 
 static Status take_all(const Reader *r, Machine *out)
@@ -201,7 +211,8 @@ static Status take_all(const Reader *r, Machine *out)
     char what[64];
     int version;
     TRY(take_text(r, "kind", what, sizeof what));
-    if (strcmp(what, kind)) return fail(r->error, BAD_FILE, "%s: expected a %s, found '%s'", r->path, kind, what);
+    if (strcmp(what, kind))
+        return fail(r->error, BAD_FILE, "%s: expected a %s, found '%s'", r->path, kind, what);
     TRY(take_count(r, r->root, "version", PROFILE_VERSION, PROFILE_VERSION, &version));
     TRY(take_whole(r, r->root, "measured_at", 0, (int64_t)1 << 40, &out->measured_at));
     TRY(take_facts(r, &out->facts));
@@ -222,7 +233,9 @@ Status profile_read(const char *path, Machine *out, Error *error)
     TRY(file_slurp(path, PROFILE_MAX_BYTES, &text, &n_bytes, error));
     json_t *root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &why);
     free(text);
-    if (!root) return fail(error, BAD_FILE, "%s: line %d: expected JSON, found: %s", path, why.line, why.text);
+    if (!root)
+        return fail(error, BAD_FILE, "%s: line %d: expected JSON, found: %s", path, why.line,
+                    why.text);
     const Reader reader = { path, root, error };
     const Status status = take_all(&reader, out);
     json_decref(root);

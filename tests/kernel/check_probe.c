@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/kernel/check_probe.c - probes compute exactly what the reference does: one that left work out would
- * make a machine faster than it is. */
+ * tests/kernel/check_probe.c - probes compute exactly what the reference does: one that left work
+ * out would make a machine faster than it is. */
 #include "check.h"
 
 #include <string.h>
@@ -32,15 +32,16 @@ static void run_read(void *arg)
     r->sink = r->kernels->probe_read(r->a, r->n);
 }
 
-static void bench(Check *check, void (*run)(void *), const Kernels *ref, const Kernels *now, const void *a,
-                  const void *b, size_t n, size_t n_numbers, double n_bytes)
+static void bench(Check *check, void (*run)(void *), const Kernels *ref, const Kernels *now,
+                  const void *a, const void *b, size_t n, size_t n_numbers, double n_bytes)
 {
     if (!check->bench || check->at_front) return;
-    Run slow = { .kernels = ref, .a = a, .b = b, .n = n }, fast = { .kernels = now, .a = a, .b = b, .n = n };
+    Run slow = { .kernels = ref, .a = a, .b = b, .n = n },
+        fast = { .kernels = now, .a = a, .b = b, .n = n };
     print_speed(check, n_numbers, n_bytes, best_ns(run, &fast), best_ns(run, &slow));
 }
 
-/* Sums modulo 2^32 are exact, and so are pairs of products: 2 * 127 * 128 fits 16 bits with a sign. */
+/* Sums modulo 2^32 are exact, and pairs of products: 2 * 127 * 128 fits 16 bits with a sign. */
 void check_probe_int8(Check *check, const Kernels *ref, const Kernels *now)
 {
     uint8_t *a = buffer(check, 64);
@@ -51,7 +52,8 @@ void check_probe_int8(Check *check, const Kernels *ref, const Kernels *now)
             b[i] = fill == 1 ? -128 : fill == 2 ? 127 : (int8_t)(rng_bits(&check->rng) % 256 - 128);
         }
         for (int r = 0; r < ARRAY_LEN(rounds); r++) {
-            const uint32_t want = ref->probe_int8(a, b, rounds[r]), got = now->probe_int8(a, b, rounds[r]);
+            const uint32_t want = ref->probe_int8(a, b, rounds[r]),
+                           got = now->probe_int8(a, b, rounds[r]);
             judge_bytes(check, &want, &got, sizeof want, "sum");
         }
     }

@@ -2,13 +2,13 @@
  * kernel/ref/probe_ref.c - what the probes of a machine compute. */
 #include "kernel/ref/ref.h"
 
-/* The operands are the same in every round: without this a compiler would multiply once and be done. */
+/* The operands are the same in every round: a compiler would multiply once and be done. */
 static inline void forget(void)
 {
     __asm__ volatile("" ::: "memory");
 }
 
-/* Unsigned, because the sum may wrap; two's complement makes a product of signed numbers the same. */
+/* Unsigned, because the sum may wrap: products with a sign come out the same modulo 2^32. */
 uint32_t probe_int8_ref(const uint8_t a[64], const int8_t b[64], size_t n_rounds)
 {
     uint32_t sum = 0;
@@ -17,7 +17,7 @@ uint32_t probe_int8_ref(const uint8_t a[64], const int8_t b[64], size_t n_rounds
     return sum;
 }
 
-/* Whole numbers whose sums stay below 2^24 add up exactly, in any order: then every set gives this. */
+/* Whole numbers whose sums stay below 2^24 add up exactly in any order: every set gives this. */
 float probe_f32_ref(const float a[16], const float b[16], size_t n_rounds)
 {
     double sum = 0.0;

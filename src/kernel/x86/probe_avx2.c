@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * kernel/x86/probe_avx2.c - the probes of a machine, AVX2.
  *
- * Each of the twelve chains takes two registers per round.  Products of eight bits are those of vpmaddubsw and
- * vpmaddwd, then one addition: three instructions for 32 multiply-accumulates, which is what a product with
- * AVX2 spends too. */
+ * Each of the twelve chains takes two registers per round.  Products of eight bits are those of
+ * vpmaddubsw and vpmaddwd, then one addition: three instructions for 32 multiply-accumulates, which
+ * is what a product with AVX2 spends too. */
 #include "kernel/x86/avx2.h"
 
 /* The compiler must not know what a register holds: it would take the product out of the loop. */
@@ -11,7 +11,7 @@
 
 static inline __m256i dot_int8(__m256i sum, __m256i a, __m256i b)
 {
-    const __m256i pairs = _mm256_maddubs_epi16(a, b);   /* at most 2 * 127 * 128 = 32512: no saturation */
+    const __m256i pairs = _mm256_maddubs_epi16(a, b);   /* at most 2 * 127 * 128: no saturation */
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
@@ -68,7 +68,8 @@ uint64_t probe_read_avx2(const uint64_t *words, size_t n_words)
     for (; i + STEP <= n_words; i += STEP)
 #pragma GCC unroll 8
         for (size_t k = 0; k < 8; k++)
-            all[k % 4] = _mm256_xor_si256(all[k % 4], _mm256_loadu_si256((const __m256i *)(words + i + 4 * k)));
+            all[k % 4] = _mm256_xor_si256(all[k % 4],
+                                          _mm256_loadu_si256((const __m256i *)(words + i + 4 * k)));
     uint64_t last[4], rest = 0;
     _mm256_storeu_si256((__m256i *)last, _mm256_xor_si256(_mm256_xor_si256(all[0], all[1]),
                                                           _mm256_xor_si256(all[2], all[3])));

@@ -34,7 +34,8 @@ static int teardown(void **state)
     return 0;
 }
 
-static void open_engine(const char *device, bool profile, mixt_engine **engine, mixt_session **session)
+static void open_engine(const char *device, bool profile, mixt_engine **engine,
+                        mixt_session **session)
 {
     mixt_engine_options o = mixt_engine_defaults();
     o.device = device;
@@ -61,12 +62,13 @@ static int64_t class_bytes(const char *name)
     return 0;
 }
 
-static void expect_row(const mixt_profile_row *rows, size_t n, const char *name, int64_t calls, int64_t bytes,
-                       int64_t operations)
+static void expect_row(const mixt_profile_row *rows, size_t n, const char *name, int64_t calls,
+                       int64_t bytes, int64_t operations)
 {
     const mixt_profile_row *r = row(rows, n, name);
-    print_message("%-14s %3lld calls %8lld bytes %10lld operations %9lld ns\n", name, (long long)r->n_calls, (long long)r->bytes,
-                  (long long)r->operations, (long long)r->ns);
+    print_message("%-14s %3lld calls %8lld bytes %10lld operations %9lld ns\n", name,
+                  (long long)r->n_calls, (long long)r->bytes, (long long)r->operations,
+                  (long long)r->ns);
     assert_int_equal(r->n_calls, calls);
     assert_int_equal(r->bytes, bytes);
     assert_int_equal(r->operations, operations);
@@ -80,7 +82,8 @@ static void profiles_count_everything_on(const char *device)
     mixt_session *session;
     mixt_profile_row rows[ROOM];
     const mixt_model_info i = mixt_model_read(model);
-    const int64_t L = i.n_layers, D = i.width, H = i.n_heads * i.head_size, K = i.n_kv_heads * i.head_size, T = N_TOKENS;
+    const int64_t L = i.n_layers, D = i.width, H = i.n_heads * i.head_size,
+                  K = i.n_kv_heads * i.head_size, T = N_TOKENS;
     size_t n;
     open_engine(device, true, &engine, &session);
     must(mixt_session_sync(session, tokens, N_TOKENS, &error));
@@ -91,8 +94,10 @@ static void profiles_count_everything_on(const char *device)
     expect_row(rows, n, "embedding", 2, class_bytes("embedding") / i.n_vocab * (T + 1), 0);
     expect_row(rows, n, "norm", 2 * (2 * L + 1), 0, 0);
     expect_row(rows, n, "q, k, v", 2 * L, 2 * attention * qkv / (qkv + out), 2 * (T + 1) * L * qkv);
-    expect_row(rows, n, "attention out", 2 * L, 2 * attention * out / (qkv + out), 2 * (T + 1) * L * out);
-    expect_row(rows, n, "router", 2 * L, 2 * class_bytes("router"), 2 * (T + 1) * L * D * i.n_experts);
+    expect_row(rows, n, "attention out", 2 * L, 2 * attention * out / (qkv + out),
+               2 * (T + 1) * L * out);
+    expect_row(rows, n, "router", 2 * L, 2 * class_bytes("router"),
+               2 * (T + 1) * L * D * i.n_experts);
     expect_row(rows, n, "output", 2, 2 * class_bytes("output"), 2 * 2 * D * i.n_vocab);
     /* Keys and values of five positions once for the prompt, of six for the token; 1+..+6 pairs. */
     expect_row(rows, n, "attention", 2 * L, (T + T + 1) * i.kv_bytes_per_token, 4 * H * L * 21);
@@ -105,7 +110,8 @@ static void profiles_count_everything_on(const char *device)
     assert_int_equal(one, i.expert_bytes);
     assert_int_equal(experts->operations, 6 * (T + 1) * L * i.n_used * D * i.hidden);
     assert_int_equal(experts->bytes % one, 0);
-    assert_true(experts->bytes >= 2 * L * i.n_used * one && experts->bytes <= L * (i.n_experts + i.n_used) * one);
+    assert_true(experts->bytes >= 2 * L * i.n_used * one &&
+                experts->bytes <= L * (i.n_experts + i.n_used) * one);
     assert_string_equal(rows[n - 1].name, "between");
     assert_int_equal(rows[n - 1].n_calls, 2);
 
@@ -187,7 +193,8 @@ static void a_machine_comes_back(void **state)
     must(mixt_machine_write(&want, file, &error));
     must(mixt_machine_read(file, &got, &error));
     assert_string_equal(want.cpu, got.cpu);
-    assert_true(got.read[0].per_s > 0.999 * want.read[0].per_s && got.read[0].per_s < 1.001 * want.read[0].per_s);
+    assert_true(got.read[0].per_s > 0.999 * want.read[0].per_s &&
+                got.read[0].per_s < 1.001 * want.read[0].per_s);
     want.struct_bytes = 8;
     assert_int_equal(mixt_machine_write(&want, file, &error), MIXT_BAD_ARGUMENT);
     o.cpu_set = "abacus";

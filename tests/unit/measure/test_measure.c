@@ -14,8 +14,9 @@ static void facts_are_possible(void **state)
     (void)state;
     Facts f;
     measure_facts(&f);
-    print_message("%s, %d of %d cores, caches %lld %lld %lld, huge pages %s, %s\n", f.cpu, f.n_allowed, f.n_online,
-                  (long long)f.l1_bytes, (long long)f.l2_bytes, (long long)f.l3_bytes, f.huge_pages, f.instructions);
+    print_message("%s, %d of %d cores, caches %lld %lld %lld, huge pages %s, %s\n", f.cpu,
+                  f.n_allowed, f.n_online, (long long)f.l1_bytes, (long long)f.l2_bytes,
+                  (long long)f.l3_bytes, f.huge_pages, f.instructions);
     assert_int_equal(f.n_allowed, pool_cores());
     assert_true(f.memory_bytes > 0 && f.free_bytes <= f.memory_bytes);
     assert_true(f.l1_bytes >= 0 && f.l1_bytes < GIB && f.l3_bytes >= 0);
@@ -39,8 +40,8 @@ static void rates_are_possible(void **state)
             assert_int_equal(measure_read(&kernels, &buffer, n, soon_us, &read, &error), OK);
             assert_int_equal(measure_int8(&kernels, n, soon_us, &int8, &error), OK);
             assert_int_equal(measure_f32(&kernels, n, soon_us, &f32, &error), OK);
-            print_message("%-6s %d threads: %.3g bytes, %.3g int8, %.3g f32 a second\n", cpu_set_name[set], n, read.per_s,
-                          int8.per_s, f32.per_s);
+            print_message("%-6s %d threads: %.3g bytes, %.3g int8, %.3g f32 a second\n",
+                          cpu_set_name[set], n, read.per_s, int8.per_s, f32.per_s);
             assert_true(read.n_threads == n && read.per_s > 1e7 && read.per_s < 1e15);
             assert_true(int8.n_threads == n && int8.per_s > 1e6 && int8.per_s < 1e17);
             assert_true(f32.n_threads == n && f32.per_s > 1e6 && f32.per_s < 1e17);
@@ -73,7 +74,8 @@ static void the_disk_is_left_as_it_was(void **state)
     assert_int_equal(n_entries(test_scratch()), before);
     assert_true(m.n_disk > 0);
     for (int i = 0; i < m.n_disk; i++) {
-        print_message("%lld x %d: %.3g bytes a second\n", (long long)m.disk[i].block_bytes, m.disk[i].depth, m.disk[i].bytes_per_s);
+        print_message("%lld x %d: %.3g bytes a second\n", (long long)m.disk[i].block_bytes,
+                      m.disk[i].depth, m.disk[i].bytes_per_s);
         assert_true(m.disk[i].bytes_per_s > 1e4);
     }
     assert_string_equal(m.disk_folder, test_scratch());
@@ -93,7 +95,11 @@ static void it_stops_when_asked(void **state)
     Error error = { 0 };
     Machine m;
     int n_calls = 0;
-    MeasureOptions o = { .set = CPU_REF, .n_threads = 1, .quick = true, .progress = stop_at_second, .progress_user = &n_calls };
+    MeasureOptions o = { .set = CPU_REF,
+                         .n_threads = 1,
+                         .quick = true,
+                         .progress = stop_at_second,
+                         .progress_user = &n_calls };
     assert_int_equal(measure_machine(&o, &m, &error), CANCELLED);
     assert_int_equal(n_calls, 2);
     o = (MeasureOptions){ .n_threads = 100000 };

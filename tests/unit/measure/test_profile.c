@@ -125,7 +125,8 @@ static void bad_files_are_refused(void **state)
         write_text(changed, strlen(changed));
         const Status status = profile_read(path, &m, &error);
         if (status != BAD_FILE || !strstr(error.text, cases[i].says) || !strstr(error.text, path))
-            fail_msg("'%s': wanted BAD_FILE that says %s, got %d: %s", cases[i].with, cases[i].says, status, error.text);
+            fail_msg("'%s': wanted BAD_FILE that says %s, got %d: %s", cases[i].with, cases[i].says,
+                     status, error.text);
         assert_int_equal(m.read.n, 0);          /* nothing of it is handed on                */
     }
 }
@@ -135,10 +136,13 @@ static void what_is_no_profile_is_refused(void **state)
     (void)state;
     Error error;
     Machine m;
-    static const char *const texts[] = { "", "[]", "{}", "null", "7", "{\"kind\"", "\xff\xfe", "{\"kind\": \"mixt machine profile\"}" };
+    static const char *const texts[] = {
+        "", "[]", "{}", "null", "7", "{\"kind\"", "\xff\xfe", "{\"kind\": \"mixt machine profile\"}"
+    };
     for (int i = 0; i < ARRAY_LEN(texts); i++) {
         write_text(texts[i], strlen(texts[i]));
-        if (profile_read(path, &m, &error) != BAD_FILE) fail_msg("'%s' was taken for a profile", texts[i]);
+        if (profile_read(path, &m, &error) != BAD_FILE)
+            fail_msg("'%s' was taken for a profile", texts[i]);
     }
     char *large = calloc(1, PROFILE_MAX_BYTES + 1);
     assert_non_null(large);
@@ -163,7 +167,8 @@ static void half_a_file_is_refused(void **state)
     fclose(file);
     for (size_t cut = 0; cut + 2 < n; cut += 7) {       /* without its last newline it is whole */
         write_text(text, cut);
-        if (profile_read(path, &m, &error) != BAD_FILE) fail_msg("the first %zu of %zu bytes were enough", cut, n);
+        if (profile_read(path, &m, &error) != BAD_FILE)
+            fail_msg("the first %zu of %zu bytes were enough", cut, n);
     }
 }
 
