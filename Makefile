@@ -13,7 +13,7 @@ FUZZED  ?= build/fuzz-found
 
 .DEFAULT_GOAL := help
 .PHONY: help deps run build check tidy bench fuzz install deb clean format \
-        asan-check ubsan-check tsan-check hostile-check debug-check
+        asan-check ubsan-check tsan-check hostile-check debug-check neon-check
 
 help:   ## this screen
 	@echo 'Mixt: run sparse mixture-of-experts language models.  First try: make run'
@@ -52,6 +52,12 @@ asan-check: ; @$(MAKE) check PRESET=asan        ## the same under AddressSanitiz
 ubsan-check: ; @$(MAKE) check PRESET=ubsan      ## ... UndefinedBehaviorSanitizer
 tsan-check: ; @$(MAKE) check PRESET=tsan        ## ... ThreadSanitizer
 hostile-check: ; @$(MAKE) check PRESET=hostile  ## ... with tiny pages, caches and reads, memory poisoned
+
+neon-check:     ## the kernels for ARM, built by a cross compiler and run by qemu
+	@tools/deps build arm
+	@cmake -S tests/kernel/aarch64 -B build/neon -G Ninja -DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/cmake/aarch64.cmake
+	@cmake --build build/neon --parallel $(JOBS)
+	@qemu-aarch64-static build/neon/check_kernels --set neon
 
 tidy:   ## layers, exported symbols, clang's opinion
 	@tools/deps build test tidy

@@ -3,7 +3,7 @@
  *
  * A kernel is a leaf: no allocation, no threads, no errors, no globals.  It gets pointers and
  * counts, and it does arithmetic.  For each kernel there is one scalar reference (ref/) that says
- * what is right, and any number of faster twins (x86/).  Nothing needs alignment beyond that of its
+ * what is right, and any number of faster twins (x86/, arm/).  Nothing needs alignment beyond that of its
  * type, and nothing is read or written outside the n values.
  *
  * Bits     What a kernel computes depends on its arguments only, never on addresses (decision D1).
@@ -83,10 +83,14 @@ typedef struct Kernels {
 #undef KERNEL
 } Kernels;
 
-/* Instruction sets, each implying those before it. */
+/* Instruction sets of this kind of machine, each implying those before it. */
+#if defined __aarch64__
+typedef enum CpuSet { CPU_REF, CPU_NEON, N_CPU_SETS } CpuSet;
+#else
 typedef enum CpuSet { CPU_REF, CPU_AVX2, CPU_AVX512, N_CPU_SETS } CpuSet;
+#endif
 
-extern const char *const cpu_set_name[N_CPU_SETS];          /* "ref", "avx2", "avx512"     */
+extern const char *const cpu_set_name[N_CPU_SETS];      /* "ref", "avx2", "avx512" or "neon" */
 
 bool   cpu_set_from_name(const char *name, CpuSet *out);
 CpuSet cpu_detect(void);                                    /* the best this machine has   */

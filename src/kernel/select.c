@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  * kernel/select.c - which instruction sets there are, and the table for one of them. */
 #include "kernel/kernel.h"
+
+#include "kernel/arm/arm.h"
 #include "kernel/ref/ref.h"
 #include "kernel/x86/x86.h"
 
 #include <string.h>
 #if defined __x86_64__
 #include <cpuid.h>
+#elif defined __aarch64__
+#include <sys/auxv.h>
 #endif
 
+#if defined __aarch64__
+const char *const cpu_set_name[N_CPU_SETS] = { "ref", "neon" };
+#else
 const char *const cpu_set_name[N_CPU_SETS] = { "ref", "avx2", "avx512" };
+#endif
 
 bool cpu_set_from_name(const char *name, CpuSet *out)
 {
@@ -42,6 +50,9 @@ CpuSet cpu_detect(void)
         __builtin_cpu_supports("avx512vnni"))
         return CPU_AVX512;
     return CPU_AVX2;
+#elif defined __aarch64__
+    const unsigned long dot_products = 1ul << 20;       /* HWCAP_ASIMDDP */
+    return getauxval(AT_HWCAP) & dot_products ? CPU_NEON : CPU_REF;
 #else
     return CPU_REF;
 #endif
@@ -53,6 +64,8 @@ void kernels_select(Kernels *table, CpuSet set)
 #if defined __x86_64__
     if (set >= CPU_AVX2) kernels_fill_avx2(table);
     if (set >= CPU_AVX512) kernels_fill_avx512(table);
+#elif defined __aarch64__
+    if (set >= CPU_NEON) kernels_fill_neon(table);
 #else
     (void)set;
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tests/kernel/check.c - the loop over instruction sets and kernels, buffers, verdicts.
  *
- *   check_kernels [--bench] [--seed N] [KERNEL] */
+ *   check_kernels [--bench] [--seed N] [--set avx2] [KERNEL] */
 #include "check.h"
 
 #include <math.h>
@@ -178,11 +178,12 @@ static void check_one(const char *name, CheckFn *run, const Kernels *ref, const 
 
 int main(int argc, char **argv)
 {
-    const char *only = NULL;
+    const char *only = NULL, *only_set = NULL;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--bench")) check.bench = true;
         else if (!strcmp(argv[i], "--seed") && i + 1 < argc)
             check.seed = strtoull(argv[++i], NULL, 10);
+        else if (!strcmp(argv[i], "--set") && i + 1 < argc) only_set = argv[++i];
         else only = argv[i];
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -200,12 +201,13 @@ int main(int argc, char **argv)
         kernels_select(&now, (CpuSet)set);
         /* A kernel listed in kernels.def without a check_ function does not link. */
 #define KERNEL(name, Signature, text)                                                              \
-    if (now.name != before.name && (!only || !strcmp(only, #name)))                                \
+    if (now.name != before.name && (!only || !strcmp(only, #name)) &&                              \
+        (!only_set || !strcmp(only_set, check.set)))                                               \
         check_one(#name, check_##name, &ref, &now);
 #include "kernel/kernels.def"
 #undef KERNEL
         before = now;
     }
     printf("%d passed, %d failed\n", check.passed, check.failed);
-    return check.failed != 0;
+    return check.failed != 0 || check.passed == 0;      /* a wrong name checks nothing */
 }
