@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * bench/memory.c - how fast fresh memory is written and used memory is read, with and without huge pages.
  *
- *     bench_memory [GB] [THREADS]
+ *     bench_memory [GB] [THREADS] [huge]
  *
  * Loading a model writes as many fresh bytes as the file has, so it cannot be faster than the first of
  * these; decoding reads them, so it cannot be faster than the second. */
@@ -77,12 +77,13 @@ int main(int argc, char **argv)
     const int most = argc > 2 ? atoi(argv[2]) : pool_cores();
     const int64_t n_bytes = (int64_t)(gb * 1e9) / CHUNK * CHUNK;
     if (n_bytes < CHUNK || most < 1) {
-        fprintf(stderr, "usage: bench_memory [GB] [THREADS]\n");
+        fprintf(stderr, "usage: bench_memory [GB] [THREADS] [huge]\n");
         return 2;
     }
     printf("%.1f GB; GB/s\nthreads   pages  first write        again         read\n", gb);
-    for (int huge = 0; huge < 2; huge++)
-        for (int n = 1; n <= most; n = n < most && n * 2 > most ? most : n * 2)
+    const bool only = argc > 3 && strcmp(argv[3], "huge") == 0;        /* all threads, 2 MiB pages */
+    for (int huge = only; huge < 2; huge++)
+        for (int n = only ? most : 1; n <= most; n = n < most && n * 2 > most ? most : n * 2)
             if (measure(n, n_bytes, huge)) return 1;
     return 0;
 }

@@ -91,11 +91,6 @@ Status file_read(const File *file, int64_t offset, void *to, size_t n_bytes, Err
     return OK;
 }
 
-void file_expect(const File *file, int64_t offset, int64_t n_bytes)
-{
-    posix_fadvise(file->fd, (off_t)offset, (off_t)n_bytes, POSIX_FADV_WILLNEED);
-}
-
 Status file_slurp(const char *path, int64_t max_bytes, char **out, size_t *n_bytes, Error *error)
 {
     File file;

@@ -20,8 +20,6 @@ Status file_open(const char *path, File *out, Error *error);    /* NOT_FOUND, IO
 void   file_close(File *file);                                  /* { .fd = -1 } is fine    */
 /* Exactly n_bytes from `offset`, any thread.  IO_FAILED when the file has become shorter. */
 Status file_read(const File *file, int64_t offset, void *to, size_t n_bytes, Error *error);
-/* A hint: these bytes will be read soon.  Never waits for the disk, never fails. */
-void   file_expect(const File *file, int64_t offset, int64_t n_bytes);
 /* A whole file of at most max_bytes, with a 0 behind it; the caller frees *out. */
 Status file_slurp(const char *path, int64_t max_bytes, char **out, size_t *n_bytes, Error *error);
 

@@ -12,15 +12,23 @@
 enum { ALIGN = 64, HUGE_PAGE = 2 << 20 };
 static const int64_t memory_max = (int64_t)1 << 46;     /* 64 TiB: more than any machine has */
 
+/* What is past the last whole huge page lies in small ones, unless another costs less than a 50th. */
+static size_t with_last_page(size_t n_bytes)
+{
+    const size_t more = (n_bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    return more - n_bytes <= n_bytes / 50 ? more : n_bytes;
+}
+
 void *host_memory(int64_t n_bytes)
 {
     if (n_bytes < 0 || n_bytes > memory_max) return NULL;
-    const size_t whole = ((size_t)n_bytes + ALIGN) / ALIGN * ALIGN;     /* never 0 bytes     */
+    size_t whole = ((size_t)n_bytes + ALIGN - 1) / ALIGN * ALIGN;
+    if (whole == 0) whole = ALIGN;
     const bool large = whole >= HUGE_PAGE;
+    if (large) whole = with_last_page(whole);
     void *memory;
     if (posix_memalign(&memory, large ? HUGE_PAGE : ALIGN, whole)) return NULL;
-    if (large) madvise(memory, whole, MADV_HUGEPAGE);       /* a wish; what is past the last whole page
-                                                             * stays in small ones and costs nothing  */
+    if (large) madvise(memory, whole, MADV_HUGEPAGE);       /* a wish; without it all works, slower */
 #ifdef MIXT_HOSTILE
     memset(memory, 0xff, whole);
 #endif
