@@ -21,8 +21,9 @@ PANEL_INLINE __m512i byte_pair(__m512i words, int p)
 PANEL_INLINE __m512 add_halves(__m512 sum, __m512i first, __m512i second, __m512i scales,
                                const XBlock *x, size_t i)
 {
-    const __m512i pair = OR_MASKED(_mm512_slli_epi32(second, 16), first,
-                                   _mm512_set1_epi32(0xffff));
+    const __m512i up = _mm512_broadcast_i32x4(
+        _mm_setr_epi32(0x01000100, 0x05040504, 0x09080908, 0x0d0c0d0c));
+    const __m512i pair = _mm512_mask_shuffle_epi8(first, 0xccccccccccccccccu, second, up);
     return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_madd_epi16(pair, scales)),
                            _mm512_set1_ps(x->scale[i]), sum);
 }

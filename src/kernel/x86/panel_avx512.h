@@ -26,6 +26,7 @@
 /* The rows of a tile, unrolled, so that an array over them is a set of registers. */
 #define EACH_ROW _Pragma("GCC unroll 8") for (size_t i = 0; i < n; i++)
 #define UNROLL_8 _Pragma("GCC unroll 8")
+#define ROLLED   _Pragma("GCC unroll 1")
 
 #define PANEL_INLINE static inline __attribute__((always_inline))
 
@@ -90,6 +91,43 @@ PANEL_INLINE __m512i dot_4(__m512i dot, __m512i w, const XBlock *x, size_t i, in
 PANEL_INLINE __m512i less_offset(int32_t minus, unsigned shift)
 {
     return _mm512_slli_epi32(_mm512_set1_epi32(minus), shift);
+}
+
+/* Where both halves of each of eight blocks of a tile begin, for groups of sixteen.  In memory, as a
+ * broadcast from there is free, and written in a loop of its own, lest the compiler keep it in
+ * registers and shuffle.  Few rows compute theirs in place. */
+typedef struct HalfStarts { int32_t first[8][TILE_ROWS], second[8][TILE_ROWS]; } HalfStarts;
+enum { FEW_ROWS = 2 };
+
+/* The offset is 2^shift in even blocks, and 2^odd_shift in odd ones. */
+PANEL_INLINE void half_starts(HalfStarts *to, const void *tile, size_t n, size_t b, int shift,
+                              int odd_shift)
+{
+    const __mmask8 rows = (__mmask8)((1u << n) - 1);
+    if (n <= FEW_ROWS) return;
+    ROLLED for (size_t j = 0; j < 8; j++) {
+        const XBlock x = x_block(tile, n, 8 * b + j);
+        const __m128i by = _mm_cvtsi32_si128(j % 2 ? odd_shift : shift);
+        const __m256i all = _mm256_maskz_loadu_epi32(rows, x.minus);
+        const __m256i low = _mm256_maskz_loadu_epi32(rows, x.minus_low);
+        _mm256_storeu_si256((__m256i *)(void *)to->first[j], _mm256_sll_epi32(low, by));
+        _mm256_storeu_si256((__m256i *)(void *)to->second[j],
+                            _mm256_sll_epi32(_mm256_sub_epi32(all, low), by));
+    }
+}
+
+PANEL_INLINE void begin_halves(__m512i first[], __m512i second[], const HalfStarts *starts,
+                               size_t j, unsigned shift, const XBlock *x, size_t n)
+{
+    EACH_ROW {
+        if (n <= FEW_ROWS) {
+            first[i] = less_offset(x->minus_low[i], shift);
+            second[i] = _mm512_sub_epi32(less_offset(x->minus[i], shift), first[i]);
+        } else {
+            first[i] = _mm512_set1_epi32(starts->first[j][i]);
+            second[i] = _mm512_set1_epi32(starts->second[j][i]);
+        }
+    }
 }
 
 /* sum + dot * scale * x.scale */

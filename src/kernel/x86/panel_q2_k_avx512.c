@@ -10,6 +10,8 @@
 
 enum { N_HALVES = 2, N_WORDS = 20, LOW_WORDS = 4 };
 
+/* Products with two bits where they stand, or four above: four times too large when j is odd.  So are
+ * the small scales of even pairs then, and the scale of the block is a quarter. */
 PANEL_INLINE void add_pair(__m512 sum[], const uint32_t *words, unsigned j, const XBlock *x,
                            size_t n)
 {
@@ -17,49 +19,47 @@ PANEL_INLINE void add_pair(__m512 sum[], const uint32_t *words, unsigned j, cons
     __m512i first[TILE_ROWS], second[TILE_ROWS];
     EACH_ROW first[i] = second[i] = _mm512_setzero_si512();
     UNROLL_8 for (int k = 0; k < 8; k++) {
-        const __m512i w = _mm512_and_si512(_mm512_srli_epi32(word_at(low, k), 2 * (j % 4)),
-                                           each_byte(3));
-        if (k < 4) EACH_ROW first[i] = dot_4(first[i], w, x, i, k);
+        const __m512i four = j % 4 < 2 ? word_at(low, k) : _mm512_srli_epi32(word_at(low, k), 4);
+        const __m512i w = _mm512_and_si512(four, each_byte(j % 2 ? 12 : 3));
+    if (k < 4) EACH_ROW first[i] = dot_4(first[i], w, x, i, k);
         else EACH_ROW second[i] = dot_4(second[i], w, x, i, k);
     }
-    const __m512i four = _mm512_and_si512(word_at(words, (int)(j / 2)), each_byte(15));
-    const __m512i scales = byte_pair(four, (int)(j % 2));
+    const __m512i group = word_at(words, (int)(j / 2));
+    const __m512i small = j % 2 ? _mm512_and_si512(group, each_byte(15))
+                                : _mm512_and_si512(_mm512_slli_epi32(group, 2), each_byte(60));
+    const __m512i scales = byte_pair(small, (int)(j % 2));
     EACH_ROW sum[i] = add_halves(sum[i], first[i], second[i], scales, x, i);
 }
 
-/* The sums of the numbers of both halves of a block of the tile, less than nothing. */
-typedef struct MinusSums { float low[TILE_ROWS], high[TILE_ROWS]; } MinusSums;
+/* For both halves of each of eight blocks of a tile, the sum of the numbers, less than nothing. */
+typedef struct MinusSums { float low[8][TILE_ROWS], high[8][TILE_ROWS]; } MinusSums;
 
-PANEL_INLINE MinusSums minus_sums(const XBlock *x, size_t n)
+PANEL_INLINE void minus_sums(MinusSums *to, const void *tile, size_t n, size_t b)
 {
     const __mmask8 rows = (__mmask8)((1u << n) - 1);
-    const __m256 scale = _mm256_maskz_loadu_ps(rows, x->scale);
-    const __m256i low = _mm256_maskz_loadu_epi32(rows, x->minus_low);
-    const __m256i high = _mm256_sub_epi32(_mm256_maskz_loadu_epi32(rows, x->minus), low);
-    MinusSums sums;
-    _mm256_storeu_ps(sums.low, _mm256_mul_ps(scale, _mm256_cvtepi32_ps(low)));
-    _mm256_storeu_ps(sums.high, _mm256_mul_ps(scale, _mm256_cvtepi32_ps(high)));
-    return sums;
+    ROLLED for (size_t j = 0; j < 8; j++) {
+        const XBlock x = x_block(tile, n, 8 * b + j);
+        const __m256 scale = _mm256_maskz_loadu_ps(rows, x.scale);
+        const __m256i low = _mm256_maskz_loadu_epi32(rows, x.minus_low);
+        const __m256i high = _mm256_sub_epi32(_mm256_maskz_loadu_epi32(rows, x.minus), low);
+        _mm256_storeu_ps(to->low[j], _mm256_mul_ps(scale, _mm256_cvtepi32_ps(low)));
+        _mm256_storeu_ps(to->high[j], _mm256_mul_ps(scale, _mm256_cvtepi32_ps(high)));
+    }
 }
 
 /* The upper halves of bytes 2 (j % 2) and the next are the minimums of the pair j. */
-PANEL_INLINE void add_minimums(__m512 sum[], const uint32_t *words, unsigned j, const XBlock *x,
-                               size_t n)
+PANEL_INLINE void add_minimums(__m512 sum[], const uint32_t *words, unsigned j,
+                               const MinusSums *minus, size_t n)
 {
     const __m512i four =
         _mm512_and_si512(_mm512_srli_epi32(word_at(words, (int)(j / 2)), 4), each_byte(15));
     const __m512 first = byte_of(four, j % 2 * 2), second = byte_of(four, j % 2 * 2 + 1);
-    const MinusSums minus = minus_sums(x, n);
-    EACH_ROW {
-        sum[i] = _mm512_fmadd_ps(first, _mm512_set1_ps(minus.low[i]), sum[i]);
-        sum[i] = _mm512_fmadd_ps(second, _mm512_set1_ps(minus.high[i]), sum[i]);
-    }
+    EACH_ROW sum[i] = _mm512_fmadd_ps(first, _mm512_set1_ps(minus->low[j][i]), sum[i]);
+    EACH_ROW sum[i] = _mm512_fmadd_ps(second, _mm512_set1_ps(minus->high[j][i]), sum[i]);
 }
 
-PANEL_INLINE void add_scaled(float (*y)[PANEL_ROWS], const __m512 sum[], const uint16_t *halves,
-                             size_t n)
+PANEL_INLINE void add_scaled(float (*y)[PANEL_ROWS], const __m512 sum[], __m512 scale, size_t n)
 {
-    const __m512 scale = half_at(halves);
     EACH_ROW _mm512_storeu_ps(y[i], _mm512_fmadd_ps(scale, sum[i], _mm512_loadu_ps(y[i])));
 }
 
@@ -72,19 +72,18 @@ PANEL_INLINE void product(float (*y)[PANEL_ROWS], const void *panel, const void 
     EACH_ROW _mm512_storeu_ps(y[i], _mm512_setzero_ps());
     for (size_t b = 0; b < n_blocks; b++) {
         __m512 sum[TILE_ROWS];
+        MinusSums minus;
+        minus_sums(&minus, tile, n, b);
         ask_ahead(words, N_WORDS, n);
         EACH_ROW sum[i] = _mm512_setzero_ps();
-        UNROLL_8 for (unsigned j = 0; j < 8; j++) {
-            const XBlock x = x_block(tile, n, 8 * b + j);
-            add_minimums(sum, words, j, &x, n);
-        }
-        add_scaled(y, sum, halves + PANEL_ROWS, n);
+        UNROLL_8 for (unsigned j = 0; j < 8; j++) add_minimums(sum, words, j, &minus, n);
+        add_scaled(y, sum, half_at(halves + PANEL_ROWS), n);
         EACH_ROW sum[i] = _mm512_setzero_ps();
         UNROLL_8 for (unsigned j = 0; j < 8; j++) {
             const XBlock x = x_block(tile, n, 8 * b + j);
             add_pair(sum, words, j, &x, n);
         }
-        add_scaled(y, sum, halves, n);
+        add_scaled(y, sum, _mm512_mul_ps(half_at(halves), _mm512_set1_ps(0.25f)), n);
         halves += N_HALVES * PANEL_ROWS;
         words += N_WORDS * PANEL_ROWS;
     }

@@ -32,13 +32,11 @@ PANEL_INLINE __m512i small_scale(const uint32_t *words, int g)
     return _mm512_srai_epi32(_mm512_slli_epi32(four, (unsigned)(24 - 8 * (g % 4))), 24);
 }
 
-PANEL_INLINE void add_group(__m512 sum[], const uint32_t *words, int j, const XBlock *x, size_t n)
+PANEL_INLINE void add_group(__m512 sum[], const uint32_t *words, int j, const HalfStarts *starts,
+                            const XBlock *x, size_t n)
 {
     __m512i first[TILE_ROWS], second[TILE_ROWS];
-    EACH_ROW {
-        first[i] = less_offset(x->minus_low[i], 5);
-        second[i] = _mm512_sub_epi32(less_offset(x->minus[i], 5), first[i]);
-    }
+    begin_halves(first, second, starts, (size_t)j, 5, x, n);
     UNROLL_8 for (int k = 0; k < 4; k++) {
         const __m512i w = weights(words, j, k);
         EACH_ROW first[i] = dot_4(first[i], w, x, i, k);
@@ -65,11 +63,13 @@ PANEL_INLINE void product(float (*y)[PANEL_ROWS], const void *panel, const void 
     EACH_ROW _mm512_storeu_ps(y[i], _mm512_setzero_ps());
     for (size_t b = 0; b < n_blocks; b++) {
         __m512 sum[TILE_ROWS];
+        HalfStarts starts;
+        half_starts(&starts, tile, n, b, 5, 5);
         EACH_ROW sum[i] = _mm512_setzero_ps();
         ask_ahead(words, N_WORDS, n);
         UNROLL_8 for (int j = 0; j < 8; j++) {
             const XBlock x = x_block(tile, n, 8 * b + (size_t)j);
-            add_group(sum, words, j, &x, n);
+            add_group(sum, words, j, &starts, &x, n);
         }
         const __m512 scale = half_at(halves);
         EACH_ROW _mm512_storeu_ps(y[i], _mm512_fmadd_ps(scale, sum[i], _mm512_loadu_ps(y[i])));
