@@ -166,7 +166,7 @@ MIXT_API mixt_status mixt_chat_render(const mixt_model *model, const mixt_chat *
 
 /* ---- engine and sessions ---- */
 
-typedef enum mixt_kv { MIXT_KV_F16, MIXT_KV_F32 } mixt_kv;
+typedef enum mixt_kv { MIXT_KV_F16, MIXT_KV_F32, MIXT_KV_Q8_0 } mixt_kv;
 
 typedef struct mixt_engine_options {
     size_t           struct_bytes;

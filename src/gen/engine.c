@@ -103,8 +103,12 @@ Status engine_new(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
     if (o->n_slots < 0)
         return fail(error, BAD_ARGUMENT, "expert slots: expected 0 or more, found %lld",
                     (long long)o->n_slots);
-    if (o->kv != F16 && o->kv != F32)
-        return fail(error, BAD_ARGUMENT, "key/value cache: expected f16 or f32");
+    if (o->kv != F16 && o->kv != F32 && o->kv != Q8_0)
+        return fail(error, BAD_ARGUMENT, "key/value cache: expected f16, f32 or q8_0");
+    if (sizes->head_size % format_info[o->kv].block_values)
+        return fail(error, UNSUPPORTED,
+                    "key/value cache of %s: expected heads of a multiple of %d numbers, found %lld",
+                    format_info[o->kv].name, format_info[o->kv].block_values, (long long)sizes->head_size);
     Engine *e = calloc(1, sizeof *e);
     if (!e) return fail_memory(error, "the engine");
     pthread_mutex_init(&e->lock, NULL);

@@ -14,7 +14,7 @@
 typedef struct EngineOptions {
     const char *device, *cpu_set;       /* see device_open                                 */
     int         n_threads;
-    Format      kv;                     /* F16 or F32                                      */
+    Format      kv;                     /* F16, F32 or Q8_0                                */
     int64_t     n_batch;                /* rows per step at most                           */
     int64_t     n_slots;                /* experts in memory; 0: all, or as many as fit    */
     bool        profile;                /* time every op: see engine_profile               */

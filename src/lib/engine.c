@@ -18,13 +18,14 @@ static Status engine_open(const mixt_model *m, const mixt_engine_options *o, Eng
 {
     if (!m->arch)
         return fail(error, BAD_ARGUMENT, "%s: was opened for its vocabulary only", m->catalog.path);
-    if (o->kv != MIXT_KV_F16 && o->kv != MIXT_KV_F32)
-        return fail(error, BAD_ARGUMENT, "key/value cache: expected F16 or F32");
+    static const Format caches[] = { [MIXT_KV_F16] = F16, [MIXT_KV_F32] = F32, [MIXT_KV_Q8_0] = Q8_0 };
+    if ((int)o->kv < 0 || (int)o->kv >= ARRAY_LEN(caches))
+        return fail(error, BAD_ARGUMENT, "key/value cache: expected F16, F32 or Q8_0");
     const EngineOptions options = {
         .device = o->device,
         .cpu_set = o->cpu_set,
         .n_threads = o->n_threads,
-        .kv = o->kv == MIXT_KV_F32 ? F32 : F16,
+        .kv = caches[o->kv],
         .n_batch = o->n_batch <= BATCH_MAX ? (int64_t)o->n_batch : BATCH_MAX + 1,
         .n_slots = o->expert_slots <= INT32_MAX ? (int64_t)o->expert_slots : INT32_MAX,
         .cancel = o->cancel,

@@ -72,7 +72,7 @@ class Help(Case):
             return subprocess.run(["bash", "-c", ask], capture_output=True, text=True).stdout.split()
         self.assertEqual(complete("detok"), ["detokenize"])
         self.assertEqual(complete("run", "--typ"), ["--typical-p"])
-        self.assertEqual(complete("run", "--kv", ""), ["f32", "f16"])
+        self.assertEqual(complete("run", "--kv", ""), ["f32", "f16", "q8_0"])
         self.assertIn("mixtral-8x7b", complete("synth", "--like", "mix"))
         self.assertEqual(complete("convert", "--type", "q"), ["q8_0"])
 
@@ -113,7 +113,7 @@ class Mistakes(Case):
                 (["-n", "1x"], ["-n", "whole number", "'1x'"]), (["-n", " 1"], ["' 1'"]), (["-n", "-1"], ["0 to"]),
                 (["-n", "+1"], ["'+1'"]), (["-n", ""], ["''"]), (["-n", "9999999999999999999"], ["from 0 to"]),
                 (["--top-p", "1.5"], ["from 0 to 1", "'1.5'"]), (["--temp", "nan"], ["'nan'"]),
-                (["--temp", "0x1"], ["'0x1'"]), (["--temp", "1,5"], ["'1,5'"]), (["--kv", "f64"], ["f32 or f16", "'f64'"]),
+                (["--temp", "0x1"], ["'0x1'"]), (["--temp", "1,5"], ["'1,5'"]), (["--kv", "f64"], ["f32, f16 or q8_0", "'f64'"]),
                 (["--ctx", "8Q"], ["'8Q'"]), (["--ctx", "8000G"], ["from 0 to"]), (["--experts=all"], ["tokens", "'all'"]),
                 (["--chat=maybe"], ["on or off", "'maybe'"])):
             self.one_line(self.expect(mixt("run", "m", "p", *words), 64), *parts)

@@ -40,6 +40,11 @@ import oracle_files                                                     # noqa: 
 # float (2^-25 of each number).  A half-precision cache rounds keys and values by 2^-12 of each.
 ORACLES, REF_F32, CPU_F32, CPU_F16 = 1e-7, 1e-5, 1e-4, 3e-3
 
+# Q8_0 rounds keys and values by up to 1/254 of the largest of 32, sixteen times as much as halves do: rows are
+# compared up to the first whose route turns.  Between devices a number in the middle of two quants may go
+# either way, by 1/127, which is rare.
+KV_Q8_0, CPU_Q8_0 = 5e-2, 1e-3
+
 # A route that hangs by a hair would test luck.  Rounding a cache to halves moves router scores by
 # some 1e-3 here, so seeds are taken whose closest decision is clearer than that.
 MARGIN = 3e-3
@@ -69,6 +74,7 @@ LUCK = 1.5
 # difference of two scores.
 STRAY = 4 * 2 ** 0.5
 # And so may a token; both that text and the oracle's are rounded, each in two logits that are compared.
+# The median of nine throws, as some throws ask another expert.
 TOKEN = 4 * 2
 
 IDS = [1] + [3 + (37 * i * i + 11 * i) % 317 for i in range(39)]        # 40 rows, all over the vocabulary
@@ -282,7 +288,10 @@ def agree(bench, name, shape):
         close(bench, '%s: %s, %s cache, against reference' % (name, device, kv), reference, got, bound)
     if shape.d % 32 == 0:
         got = [array(bench.logits(path, IDS, '--device', device, '--kv', 'q8_0')) for device in ('ref', 'cpu')]
-        close(bench, '%s: ref, q8_0 cache, against numpy' % name, want, got[0], KV_Q8_0)
+        turned = (bench.routes(path, IDS, '--device', 'ref', '--kv', 'q8_0')[0] != routes).reshape(len(IDS), -1).any(axis=1)
+        n = int(np.argmax(turned)) if turned.any() else len(IDS)
+        bench.check(n >= 8, '%s: ref, q8_0 cache: %d rows with the same routes' % (name, n))
+        close(bench, '%s: ref, q8_0 cache, against numpy' % name, want[:n], got[0][:n], KV_Q8_0)
         close(bench, '%s: cpu, q8_0 cache, against ref' % name, got[0], got[1], CPU_Q8_0)
     last = os.path.join(bench.scratch, 'last.npy')
     bench.ask('logits', path, '--ids', comma(IDS), '-o', last, '--kv', 'f16')
@@ -529,8 +538,8 @@ def tie_of(model, ids):
     """How far a token may lead in the last row and still not be the engine's."""
     if not model.in_blocks('q'):
         return TIE
-    plain, thrown = (oracle.Run(model, how).feed(ids)[-1] for how in (None, oracle.Dice(1)))
-    return TIE + TOKEN * np.sqrt(np.mean((plain - thrown) ** 2))
+    plain, *thrown = (oracle.Run(model, how).feed(ids)[-1] for how in [None] + [oracle.Dice(i) for i in range(9)])
+    return TIE + TOKEN * np.median(np.sqrt(np.mean((np.array(thrown) - plain) ** 2, axis=1)))
 
 
 def tell(bench, words, path, known):

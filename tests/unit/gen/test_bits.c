@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Decision D1: the logits of a row are the same bytes whatever the number of threads, the cut of the prompt, the
- * company in a step, and where the experts lay.  For every weight type and both cache types. */
+ * company in a step, and where the experts lay.  For every weight type and all cache types. */
 #include "../../support.h"
 
 #include <mixt.h>
@@ -123,6 +123,7 @@ static void every_type_gives_the_same_bytes(void **state)
         must(mixt_model_open(path, NULL, &model, &error), &error);
         check_type(types[i], MIXT_KV_F16, model);
         check_type(types[i], MIXT_KV_F32, model);
+        check_type(types[i], MIXT_KV_Q8_0, model);
         mixt_model_free(model);
         remove(path);
     }
