@@ -3,7 +3,8 @@
  *
  * The file that includes this says what a vector is: a type V with v_zero, v_load, v_store, v_all, v_mul, v_fma,
  * v_halves and v_bytes; QUERIES_MAX, how many queries share what was loaded; and beside(m), how many vectors m
- * queries take at once so that sums enough are under way to hide the time one addition takes.
+ * queries take at once so that sums enough are under way to hide the time one addition takes.  No more than that:
+ * each is a stream of memory of its own, and two are read a quarter slower than one.
  *
  * A tile is m queries times b vectors whose sums stay in registers; m and b are constants wherever a tile is
  * inlined.  Orders are those of ref/attend_ref.c, and so are the bits. */
@@ -23,9 +24,10 @@ INLINE size_t number_bytes(Format format)
     return format == F32 ? 4 : format == F16 ? 2 : 1;
 }
 
+/* Into the second cache: a stretch fills half of the first, which has fewer requests under way as well. */
 INLINE void ask_for(const char *x)
 {
-    _mm_prefetch(x, _MM_HINT_T0);
+    _mm_prefetch(x, _MM_HINT_T1);
 }
 
 /* How many of n queries to take now: as few turns as may be, about equal. */
