@@ -9,19 +9,21 @@ WIDTH, HEIGHT = 880, 300            # of one panel
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 64, 34
 PROGRAMS = [('mixt', 'Mixt'), ('ik_llama.cpp', 'ik_llama.cpp'), ('llama.cpp', 'llama.cpp')]
 
-STYLE = '''
+LIGHT = '''
   text { font: 12px system-ui, sans-serif; fill: #24292f }
   .title { font-size: 14px; font-weight: 600 }
   .dim { fill: #57606a }
-  .number { font-size: 10px; fill: #57606a }
+  .number { font-size: 10px }
   .grid { stroke: #d0d7de; stroke-width: 1 }
   .limit { stroke: #cf222e; stroke-width: 2 }
   .c0 { fill: #0969da } .c1 { fill: #8c959f } .c2 { fill: #d0d7de }
-  @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3 } .dim, .number { fill: #9198a1 }
-    .grid { stroke: #30363d } .limit { stroke: #ff7b72 }
-    .c0 { fill: #58a6ff } .c1 { fill: #7d8590 } .c2 { fill: #484f58 }
-  }'''
+  .n0 { fill: #ffffff } .n1 { fill: #24292f } .n2 { fill: #24292f }'''
+DARK = '''
+  text { fill: #e6edf3 } .dim { fill: #9198a1 }
+  .grid { stroke: #30363d } .limit { stroke: #ff7b72 }
+  .c0 { fill: #58a6ff } .c1 { fill: #7d8590 } .c2 { fill: #484f58 }
+  .n0 { fill: #0d1117 } .n1 { fill: #0d1117 } .n2 { fill: #e6edf3 }'''
+STYLE = LIGHT + '\n  @media (prefers-color-scheme: dark) {' + DARK.replace('\n', '\n  ') + '\n  }'
 
 
 def nice_step(top, n_lines=5):
@@ -65,8 +67,10 @@ def panel(title, groups, y):
             x, value = left + slot * 0.08 + i * wide, bars[program]
             out.append('<rect class="c%d" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>'
                        % (i, x, at(value), wide - 2, base - at(value)))
-            out.append('<text class="number" text-anchor="middle" x="%.1f" y="%.1f">%s</text>'
-                       % (x + wide / 2 - 1, at(value) - 4, short(value)))
+            inside = base - at(value) > 20          # a limit often runs just above the bar
+            out.append('<text class="%s" text-anchor="middle" x="%.1f" y="%.1f">%s</text>'
+                       % ('number n%d' % i if inside else 'number dim', x + wide / 2 - 1,
+                          at(value) + 13 if inside else at(value) - 4, short(value)))
         if limit:
             out.append('<line class="limit" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>'
                        % (left + slot * 0.04, left + slot * 0.96, at(limit), at(limit)))
@@ -94,11 +98,10 @@ def drawing(results):
             bars = {p: told['best'][name][p]['tokens_per_s'] for p, _ in PROGRAMS if p in told['best'][name]}
             limit = (told['limits']['read'] / entry['bytes_per_token'] if name == 'decode'
                      else told['limits'][told['peak']] / entry['operations_per_token'])
-            label = entry['type'] if entry['layers'] == 8 else '%s (%d layers)' % (entry['type'], entry['layers'])
-            groups.append((label, bars, limit))
+            groups.append((entry['type'], bars, limit))
     lines = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img">' % (WIDTH, 2 * HEIGHT + 8),
              '<title>Tokens per second of Mixt, ik_llama.cpp and llama.cpp</title>', '<style>%s\n</style>' % STYLE]
-    where = '8 layers of Mixtral 8x7B, %d threads' % results['threads']
+    where = '8 layers of Mixtral 8x7B (F16, BF16: 4), %d threads' % results['threads']
     lines += panel('Generation, tokens per second: ' + where, decode, 0)
     lines += legend(42, 'what the measured read bandwidth allows')
     lines += panel('A prompt of 512 tokens, tokens per second', prompt, HEIGHT)

@@ -36,6 +36,7 @@ VARIANTS = {
     'llama.cpp': ['', '-fa 0', '-repack 0'],
     'ik_llama.cpp': ['', '-fmoe 0', '-fa 0', '-thp 1', '-rtr 1', '-rtr 1 -fmoe 0', '-rtr 1 -fa 0', '-rtr 1 -thp 1'],
 }
+QUICK = {'mixt': [''], 'llama.cpp': ['', '-repack 0'], 'ik_llama.cpp': ['', '-rtr 1', '-rtr 1 -fmoe 0']}
 # Rows of eight-bit activations are off by under one percent, and so are the logits of two layers; a
 # residual left out, or rows added after the norm, is off by eight and more.  The middle row is judged:
 # where two experts are nearly equal, rounding may choose the other one, and that row says nothing.
@@ -58,14 +59,15 @@ def say(text):
 
 
 class Program:
-    def __init__(self, kind, library, threads):
-        self.kind, self.library, self.threads = kind, library, threads
-        self.variants = list(VARIANTS[kind])
+    def __init__(self, kind, library, options):
+        self.kind, self.library, self.threads, self.before = kind, library, options.threads, options.before.split()
+        self.variants = list((QUICK if options.quick else VARIANTS)[kind])
 
     def drive(self, what, *arguments, flags=''):
         """One process of driver.py; its JSON, or a RuntimeError with its sentence."""
-        words = [sys.executable, os.path.join(HERE, 'driver.py'), self.kind, self.library, what, *arguments,
-                 '--threads', str(self.threads), '--flags=' + flags]
+        before = self.before if what == 'measure' else []
+        words = before + [sys.executable, os.path.join(HERE, 'driver.py'), self.kind, self.library, what, *arguments,
+                          '--threads', str(self.threads), '--flags=' + flags]
         done = subprocess.run(words, capture_output=True, text=True)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ['no word']
@@ -84,12 +86,12 @@ def programs(options):
     """Those that are there; one line for each that is not."""
     found = []
     if not options.peers_only:
-        found.append(Program('mixt', os.path.join(options.build, 'src/lib/libmixt.so'), options.threads))
+        found.append(Program('mixt', os.path.join(options.build, 'src/lib/libmixt.so'), options))
     for kind, path in (('llama.cpp', options.llama), ('ik_llama.cpp', options.ik)):
         if not path or not os.path.exists(path):
             say('%s: not there; set %s to %s (bench/peers/README.md says how to get it)' % ((kind,) + WHERE[kind]))
             continue
-        found.append(Program(kind, folder_of_ik(path) if kind == 'ik_llama.cpp' else path, options.threads))
+        found.append(Program(kind, folder_of_ik(path) if kind == 'ik_llama.cpp' else path, options))
     return found
 
 
@@ -152,7 +154,8 @@ class Bench:
     def limits(self):
         """What memory and arithmetic give now, per second, with these threads: `mixt doctor`."""
         kept_away = dict(os.environ, XDG_CACHE_HOME=self.folder)        # the user's own profile stays
-        told = json.loads(subprocess.run([self.mixt, 'doctor', '--json'], check=True, capture_output=True,
+        words = self.options.before.split() + [self.mixt, 'doctor', '--json']
+        told = json.loads(subprocess.run(words, check=True, capture_output=True,
                                          env=kept_away).stdout)
         return {key: figures.rate_of(told[key], self.options.threads) for key in ('read', 'int8', 'f32')}
 
@@ -293,12 +296,15 @@ def main():
     parser.add_argument('--types', default=','.join(LAYERS), help='storage types [all]')
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--before', default='', help='put before each measured process, such as "chrt -r 5" on a '
+                                                     'machine that is not quiet')
     parser.add_argument('--models', default='/var/tmp', help='folder for the models, 15 GB free [/var/tmp]')
     parser.add_argument('--keep', action='store_true', help='leave the models there')
     parser.add_argument('--llama', default=os.environ.get('MIXT_PEER_LLAMA'), help='folder of libllama.so')
     parser.add_argument('--ik', default=os.environ.get('MIXT_PEER_IK'), help="path of ik_llama.cpp's llama-bench")
     parser.add_argument('--ik-commit', default='8337e4c with the residual repaired')
     parser.add_argument('--machine', default=re.sub(r'[^A-Za-z0-9.]+', '-', cpu_name()).strip('-'))
+    parser.add_argument('--quick', action='store_true', help='only the variants that are seldom beaten')
     parser.add_argument('--peers-only', action='store_true')
     parser.add_argument('--draw', action='store_true', help='only the table and the plot, from results that are there')
     options = parser.parse_args()
@@ -315,7 +321,7 @@ def main():
     if not options.draw:
         found = programs(options)
         bench = Bench(options)
-        results.update(machine=about_machine(), threads=options.threads, workload=workload.described(),
+        results.update(machine=about_machine(), threads=options.threads, before=options.before, workload=workload.described(),
                        versions=versions(options, found))
         for kind in options.types.split(','):
             entry = bench.one(kind, found)
