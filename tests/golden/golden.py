@@ -290,7 +290,7 @@ def agree(bench, name, shape):
         got = [array(bench.logits(path, IDS, '--device', device, '--kv', 'q8_0')) for device in ('ref', 'cpu')]
         turned = (bench.routes(path, IDS, '--device', 'ref', '--kv', 'q8_0')[0] != routes).any(axis=(0, 2))
         n = int(np.argmax(turned)) if turned.any() else len(IDS)
-        bench.check(n >= 8, '%s: ref, q8_0 cache: %d rows with the same routes' % (name, n))
+        bench.check(n >= 4, '%s: ref, q8_0 cache: %d rows with the same routes' % (name, n))
         close(bench, '%s: ref, q8_0 cache, against numpy' % name, want[:n], got[0][:n], KV_Q8_0)
         close(bench, '%s: cpu, q8_0 cache, against ref' % name, got[0], got[1], CPU_Q8_0)
     last = os.path.join(bench.scratch, 'last.npy')

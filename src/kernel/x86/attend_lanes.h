@@ -174,7 +174,7 @@ INLINE void gather_tile(Format format, size_t m, size_t b, const GatherTile *t)
 #define GATHER_CASE(m)                                                                             \
     case m:                                                                                        \
         if (b == 1) gather_tile(format, m, 1, &tile);                                              \
-        else gather_tile(format, m, format == Q8_0 && beside(m) > 2 ? 2 : beside(m), &tile);       \
+        else gather_tile(format, m, format == Q8_0 ? 2 : beside(m), &tile);                        \
         break;
 
 /* b vectors of every query. */
@@ -246,12 +246,11 @@ INLINE void gather_group(float *y, const float *weights, size_t m, size_t d, con
 {
     float scaled[QUERIES_MAX * SCALED_ROW];
     scale_weights(scaled, weights, (const uint16_t *)(const void *)group + first, m, n);
-    const size_t at = page_tokens * sizeof(uint16_t) + first * CACHE_Q8,
-                 side = beside(m) < 2 ? beside(m) : 2;
+    const size_t at = page_tokens * sizeof(uint16_t) + first * CACHE_Q8, side = beside(m) > 1 ? 2 : 1;
     for (size_t half = 0; half < 2; half += side) {
         const GatherTile tile = {
             .y = y + half * CACHE_LANES, .weights = scaled, .y_row = d,
-            .values = group + at + half * CACHE_LANES, .next = next + at,
+            .values = group + at + half * CACHE_LANES, .next = (half ? group : next) + at,
             .panel_bytes = CACHE_LANES, .n = n,
         };
         gather_panels(Q8_0, m, side, tile);
