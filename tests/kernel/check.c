@@ -26,7 +26,7 @@ void *buffer(Check *check, size_t n_bytes)
     const size_t body = (n_bytes + page - 1) / page * page;
     if (n_buffers == BUFFERS_MAX) abort();
     char *base = mmap(NULL, body + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (base == MAP_FAILED || mprotect(base + page, body, PROT_READ | PROT_WRITE)) abort();
+    if (base == MAP_FAILED || (body && mprotect(base + page, body, PROT_READ | PROT_WRITE))) abort();
     buffers[n_buffers].base = base;
     buffers[n_buffers++].n_bytes = body + 2 * page;
     return check->at_front ? base + page : base + page + body - n_bytes;

@@ -358,8 +358,36 @@ static void run(void *arg)
     r->panel(r->y, r->w, r->x, r->n, r->n_cols);
 }
 
+/* What the same instructions do at best, with numbers that never leave the registers. */
+enum { PROBE_ROUNDS = 500 };
+
+static void run_probe_int8(void *arg)
+{
+    const Kernels *k = arg;
+    static const uint8_t a[64] = { 1 };
+    static const int8_t  b[64] = { 1 };
+    volatile uint32_t sum = k->probe_int8(a, b, PROBE_ROUNDS);
+    (void)sum;
+}
+
+static void run_probe_f32(void *arg)
+{
+    const Kernels *k = arg;
+    static const float a[16] = { 1 }, b[16] = { 1 };
+    volatile float sum = k->probe_f32(a, b, PROBE_ROUNDS);
+    (void)sum;
+}
+
+/* Operations per nanosecond. */
+static double peak(const Kernels *now, Format format)
+{
+    Kernels copy = *now;
+    if (has_blocks(format)) return PROBE_ROUNDS * (double)PROBE_INT8_OPERATIONS / best_ns(run_probe_int8, &copy);
+    return PROBE_ROUNDS * (double)PROBE_F32_OPERATIONS / best_ns(run_probe_f32, &copy);
+}
+
 /* One panel of 4096 columns stays in the cache: what the arithmetic can do when memory is no hurdle. */
-static void bench(Check *check, Format format, PanelFn *ref, PanelFn *now)
+static void bench(Check *check, Format format, PanelFn *ref, PanelFn *now, const Kernels *probes)
 {
     for (size_t n = 1; n <= TILE_ROWS; n += TILE_ROWS - 1) {
         const Rows p = make_rows(check, format, 4096, WEIGHTS_USUAL);
@@ -368,8 +396,10 @@ static void bench(Check *check, Format format, PanelFn *ref, PanelFn *now)
         Answer y[TILE_ROWS];
         Run a = { ref, y, p.panel, tile, n, p.n_cols }, b = { now, y, p.panel, tile, n, p.n_cols };
         const double ns = best_ns(run, &b), ref_ns = best_ns(run, &a);
-        printf("  bench %-8s %-14s n=%zu %9.1f ns %7.2f GB/s %8.1f Gop/s %7.1fx ref\n", check->set, check->kernel,
-               n, ns, (double)p.panel_bytes / ns, 2.0 * PANEL_ROWS * (double)(n * p.n_cols) / ns, ref_ns / ns);
+        const double rate = 2.0 * PANEL_ROWS * (double)(n * p.n_cols) / ns;
+        printf("  bench %-8s %-14s n=%zu %9.1f ns %7.2f GB/s %8.1f Gop/s %3.0f %% of what the core multiplies "
+               "%7.1fx ref\n", check->set, check->kernel, n, ns, (double)p.panel_bytes / ns, rate,
+               100.0 * rate / peak(probes, format), ref_ns / ns);
         forget_buffers();
     }
 }
@@ -392,7 +422,7 @@ static void check_size(Check *check, Format format, PanelFn *ref, PanelFn *now, 
         }
 }
 
-static void check_panel(Check *check, Format format, PanelFn *ref, PanelFn *now)
+static void check_panel(Check *check, Format format, PanelFn *ref, PanelFn *now, const Kernels *probes)
 {
     static const size_t n_blocks[] = { 1, 2, 3, 5, 16, 17 };
     static const size_t n_small[]  = { 1, 2, 3, 4, 5, 7, 8, 33, 128, 129 };
@@ -408,13 +438,13 @@ static void check_panel(Check *check, Format format, PanelFn *ref, PanelFn *now)
         check_size(check, format, ref, now, sizes[s] * values);
         if (check->failed != failed) return;
     }
-    if (check->bench && !check->at_front) bench(check, format, ref, now);
+    if (check->bench && !check->at_front) bench(check, format, ref, now, probes);
 }
 
 #define PANEL(name, format)                                                                                    \
     void check_##name(Check *check, const Kernels *ref, const Kernels *now)                                    \
     {                                                                                                          \
-        check_panel(check, format, ref->name, now->name);                                                      \
+        check_panel(check, format, ref->name, now->name, now);                                                 \
     }
 PANEL(panel_f32, F32)
 PANEL(panel_f16, F16)
