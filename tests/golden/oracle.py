@@ -82,10 +82,11 @@ class Run:
     """A conversation with a model: rows seen so far, and who was asked for each.
 
     rounding: what is done to the inputs of matrices in blocks; none by default.
+    cache: what is done to keys and values that are kept; likewise.
     follow: [L][T][U] experts to ask instead of those that lead; .stray says by how much they did not."""
 
-    def __init__(self, model, rounding=None, follow=None):
-        self.m, self.rounding, self.follow = model, rounding, follow
+    def __init__(self, model, rounding=None, follow=None, cache=None):
+        self.m, self.rounding, self.follow, self.cache = model, rounding, follow, cache
         self.n = 0
         self.close = np.zeros(0)        # [T] steps between the closest rounding and its tie
         self.gap = np.zeros(0)          # [T] least gap between a chosen and a refused expert's logits
@@ -137,6 +138,8 @@ class Run:
         q = rotate(m, q.reshape(T, m.heads, m.d), self.n)
         k = rotate(m, k.reshape(T, m.kv_heads, m.d), self.n)
         v = v.reshape(T, m.kv_heads, m.d)
+        if self.cache:
+            k, v = (self.cache(x.reshape(T, -1))[0].reshape(x.shape) for x in (k, v))
         self.keys[l] = k = np.concatenate([self.keys[l], k])
         self.values[l] = v = np.concatenate([self.values[l], v])
 

@@ -1,0 +1,144 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""perplexity.py - do the fast paths read a text as the scalar one does?
+
+    perplexity.py --mixt PATH [--keep DIR] [-o TABLE.md] [FORMAT..]
+
+For every storage format: the same file and the same tokens go through `--device ref` (activations in
+floats, sums in double, F32 cache) and through every `--cpu` of this machine as a user runs it (F16 cache).
+Printed are both perplexities, their relative difference, which must stay under BOUND, its standard error,
+and the mean KL(ref || fast) in nats per token.
+
+The model is the sparse storyteller: the one with rows of 64 for blocks of 32, its zero-padded twin for
+blocks of 256.  The text is children's stories by people, in windows of the model's context.  Device ref
+takes minutes a format; with --keep what it said is kept in files and used again.
+"""
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+import numpy as np                                                      # noqa: E402
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import golden                                                           # noqa: E402
+import oracle_files                                                     # noqa: E402
+
+BOUND = 1e-3            # relative difference of perplexities
+N_TOKENS = 20000        # predicted ones, at least
+NARROW, WIDE = 'stories260K-moe8x2-jitter.gguf', 'stories260K-moe8x2-jitter-wide256-f16.gguf'
+TEXT = os.path.join(golden.DATA, 'corpora', 'children_storybooks.txt.zst')
+JUDGE = ('--device', 'ref', '--kv', 'f32')
+
+
+def windows(mixt, model, n_context):
+    """Sequences of n_context ids: BOS and a piece of the text."""
+    text = subprocess.run(['zstd', '-dc', TEXT], capture_output=True, check=True).stdout
+    text = text[:5 * N_TOKENS].rpartition(b'\n')[0]
+    done = subprocess.run([mixt, 'tokenize', model], input=text, capture_output=True, check=True)
+    ids = [int(word) for word in done.stdout.split()]
+    ids = ids[1:] if ids[0] == 1 else ids
+    step = n_context - 1
+    n = -(-N_TOKENS // step)
+    assert len(ids) >= n * step, 'the text has %d tokens, %d are wanted' % (len(ids), n * step)
+    return [[1] + ids[i * step:(i + 1) * step] for i in range(n)]
+
+
+def log_chances(logits):
+    x = np.asarray(logits, np.float64)
+    x = x - np.max(x, axis=-1, keepdims=True)
+    return x - np.log(np.sum(np.exp(x), axis=-1, keepdims=True))
+
+
+class Reader:
+    """One file, read in many ways."""
+
+    def __init__(self, bench, path, keep):
+        self.bench, self.path, self.keep = bench, path, keep
+        with open(path, 'rb') as file:
+            self.digest = hashlib.sha1(file.read()).hexdigest()
+
+    def read(self, ids, *way):
+        """Log of the chance of each token after each of ids, [n][V]."""
+        return log_chances(golden.array(self.bench.logits(self.path, ids, *way)))
+
+    def judge(self, ids):
+        if not self.keep:
+            return self.read(ids, *JUDGE)
+        key = hashlib.sha1((self.digest + golden.comma(ids)).encode()).hexdigest()
+        name = os.path.join(self.keep, key + '.npy')
+        if not os.path.exists(name):
+            np.save(name + '.new.npy', self.read(ids, *JUDGE).astype(np.float32))
+            os.replace(name + '.new.npy', name)
+        return np.load(name).astype(np.float64)
+
+
+def compare(reader, sequences, ways):
+    """Per way: [n] minus log of the chance of the token that came; and for all but the first, [n] KL."""
+    losses, parts = [[] for _ in range(1 + len(ways))], [[] for _ in ways]
+    for ids in sequences:
+        came = (np.arange(len(ids) - 1), ids[1:])
+        want = reader.judge(ids)[:-1]
+        losses[0].append(-want[came])
+        for i, way in enumerate(ways):
+            got = reader.read(ids, *way)[:-1]
+            losses[1 + i].append(-got[came])
+            parts[i].append(np.sum(np.exp(want) * (want - got), axis=-1))
+    return [np.concatenate(loss) for loss in losses], [np.concatenate(part) for part in parts]
+
+
+def table_row(kind, way, want, got, part):
+    """A line of the table, and whether the difference is over the bound."""
+    more = got - want
+    change = np.expm1(np.mean(more))
+    line = '| %s | %.4f | %s | %.4f | %+.4f %% | %.4f %% | %.1e |' % (
+        kind, np.exp(np.mean(want)), ' '.join(way).replace('--', ''), np.exp(np.mean(got)), 100 * change,
+        100 * np.std(more) / np.sqrt(len(more)), max(np.mean(part), 0))
+    print(line, file=sys.stderr, flush=True)
+    return line, not abs(change) < BOUND
+
+
+def measure(options, scratch):
+    bench, rows = golden.Bench(options, scratch), []
+    for kind in options.formats or golden.blocks.TYPES:
+        source = golden.story(bench, WIDE if kind.endswith('_K') else NARROW)
+        path = golden.recode(source, kind, bench.path(kind + '.gguf'))
+        sequences = windows(options.mixt, path, oracle_files.Gguf(path).settings['llama.context_length'])
+        sets = [] if options.only_judge else options.cpu or golden.instruction_sets()
+        ways = [('--cpu', cpu) for cpu in sets] + [('--cpu', cpu, '--kv', kv) for cpu in sets[-1:] for kv in options.kv]
+        losses, parts = compare(Reader(bench, path, options.keep), sequences, ways)
+        rows += [table_row(kind, way, losses[0], loss, part) for way, loss, part in zip(ways, losses[1:], parts)]
+        os.remove(path)
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description='Perplexity of a real text, fast paths against the scalar one.')
+    parser.add_argument('formats', nargs='*', metavar='FORMAT', help=' '.join(golden.blocks.TYPES))
+    parser.add_argument('--mixt', required=True, help='path of mixt')
+    parser.add_argument('--cpu', action='append', help='an instruction set; all that there are')
+    parser.add_argument('--kv', action='append', default=[], help='a further cache to try, with the last set')
+    parser.add_argument('--only-judge', action='store_true', help='fill --keep and compare nothing')
+    parser.add_argument('--keep', help='a folder for what device ref said')
+    parser.add_argument('-o', dest='out')
+    options = parser.parse_args()
+    options.reference, options.quick = None, False
+    with tempfile.TemporaryDirectory(prefix='mixt-perplexity-') as scratch:
+        rows = measure(options, scratch)
+    words = '\n'.join(['| weights | ref | way | its perplexity | difference | +- | mean KL |',
+                       '|---|---|---|---|---|---|---|', *(line for line, _ in rows), ''])
+    if options.out:
+        with open(options.out, 'w') as file:
+            file.write(words)
+    print(words, end='')
+    broken = [line for line, over in rows if over]
+    for line in broken:
+        print('not under %g: %s' % (BOUND, line))
+    return 1 if broken else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
