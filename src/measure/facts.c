@@ -5,27 +5,38 @@
 #include "base/machine.h"
 #include "base/pool.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 8192 };         /* the list of a processor's flags is long           */
+enum { LINE_MAX_BYTES = 8192, TEXT_MAX_BYTES = 1 << 15 };   /* a processor has many flags    */
+
+/* The first bytes of a file, without a FILE: facts must be had when memory is not. */
+static void first_bytes(const char *path, char out[TEXT_MAX_BYTES])
+{
+    size_t n = 0;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    for (ssize_t got = 1; fd >= 0 && got > 0 && n < TEXT_MAX_BYTES - 1; n += got > 0 ? (size_t)got : 0)
+        got = read(fd, out + n, TEXT_MAX_BYTES - 1 - n);
+    out[n] = 0;
+    if (fd >= 0) close(fd);
+}
 
 /* The rest of the first line that begins with `key`, past blanks and a colon; "": none does. */
 static void line_of(const char *path, const char *key, char out[LINE_MAX_BYTES])
 {
-    out[0] = 0;
-    FILE *file = fopen(path, "re");
-    if (!file) return;
-    char line[LINE_MAX_BYTES];
+    char text[TEXT_MAX_BYTES];
     const size_t n = strlen(key);
-    while (!out[0] && fgets(line, sizeof line, file)) {
+    out[0] = 0;
+    first_bytes(path, text);
+    for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
         if (strncmp(line, key, n)) continue;
         const char *value = line + n + strspn(line + n, " \t:");
         snprintf(out, LINE_MAX_BYTES, "%.*s", (int)strcspn(value, "\n"), value);
+        return;
     }
-    fclose(file);
 }
 
 static bool has_word(const char *list, const char *word)
@@ -36,15 +47,21 @@ static bool has_word(const char *list, const char *word)
     return false;
 }
 
+void measure_cpu_name(char out[CPU_NAME_MAX])
+{
+    char line[LINE_MAX_BYTES];
+    line_of("/proc/cpuinfo", "model name", line);
+    snprintf(out, CPU_NAME_MAX, "%.90s", line);
+}
+
 static void read_processor(Facts *f)
 {
     static const char *const known[] = { "avx2",        "fma",        "f16c",        "avx_vnni",
                                          "avx512f",     "avx512bw",   "avx512vl",    "avx512dq",
                                          "avx512_vnni", "avx512vbmi", "avx512_bf16", "amx_int8",
                                          "amx_bf16",    "asimddp",    "i8mm" };
-    char line[LINE_MAX_BYTES], flags[LINE_MAX_BYTES];
-    line_of("/proc/cpuinfo", "model name", line);
-    snprintf(f->cpu, sizeof f->cpu, "%.90s", line);
+    char flags[LINE_MAX_BYTES];
+    measure_cpu_name(f->cpu);
     line_of("/proc/cpuinfo", "flags", flags);
     if (!flags[0]) line_of("/proc/cpuinfo", "Features", flags);
     size_t n = 0;

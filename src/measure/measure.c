@@ -85,7 +85,7 @@ Status measure_machine(const MeasureOptions *options, Machine *out, Error *error
         .options = options,
         .to = out,
         .total = 1 + n + (n > 1 ? 2 : 1) + (options->disk_folder != NULL),
-        .budget_us = options->quick ? 500000 : 1000000,
+        .budget_us = options->quick ? 300000 : 1000000,
     };
     kernels_select(&run.kernels, options->set);
     const Status status = run_all(&run, threads, n, error);

@@ -7,7 +7,7 @@
 #include "base/base.h"
 #include "kernel/kernel.h"
 
-enum { RATES_MAX = 16, DISK_RATES_MAX = 8 };
+enum { RATES_MAX = 16, DISK_RATES_MAX = 8, CPU_NAME_MAX = 96 };
 
 /* Bytes or operations per second by n_threads threads together. */
 typedef struct Rate { int n_threads; double per_s; } Rate;
@@ -17,7 +17,7 @@ typedef struct DiskRate { int64_t block_bytes; int depth; double bytes_per_s; } 
 
 /* What Linux says; 0 or "" where it says nothing. */
 typedef struct Facts {
-    char    cpu[96];            /* "AMD EPYC 9R14"                                         */
+    char    cpu[CPU_NAME_MAX];  /* "AMD EPYC 9R14"                                         */
     char    instructions[192];  /* of those we know to use, "avx2 fma .. avx512_vnni"      */
     char    huge_pages[16];     /* "always", "madvise", "never"                            */
     int     n_online, n_allowed;        /* cores there are, cores this process may use     */
@@ -50,6 +50,7 @@ typedef struct MeasureOptions {
 
 Status measure_machine(const MeasureOptions *options, Machine *out, Error *error);
 void   measure_facts(Facts *out);
+void   measure_cpu_name(char out[CPU_NAME_MAX]);
 
 /* One number each: the best of the passes that fit into budget_us. */
 typedef struct ReadBuffer { uint64_t *words; int64_t n_bytes; } ReadBuffer;

@@ -198,12 +198,13 @@ static Status take_facts(const Reader *r, Facts *f)
 /* A home folder may be shared by machines, and a virtual machine may have moved. */
 static Status check_here(const Reader *r, const Facts *f)
 {
-    Facts here;
-    measure_facts(&here);
-    if (!strcmp(here.cpu, f->cpu) && here.n_allowed == f->n_allowed) return OK;
+    char cpu[CPU_NAME_MAX];
+    const int n_cores = pool_cores();
+    measure_cpu_name(cpu);
+    if (!strcmp(cpu, f->cpu) && n_cores == f->n_allowed) return OK;
     return fail(r->error, BAD_FILE,
                 "%s: measured on another machine: expected %d cores of '%s', found %d of '%s'",
-                r->path, here.n_allowed, here.cpu, f->n_allowed, f->cpu);
+                r->path, n_cores, cpu, f->n_allowed, f->cpu);
 }
 
 static Status take_all(const Reader *r, Machine *out)
@@ -233,6 +234,9 @@ Status profile_read(const char *path, Machine *out, Error *error)
     TRY(file_slurp(path, PROFILE_MAX_BYTES, &text, &n_bytes, error));
     json_t *root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &why);
     free(text);
+    /* Where jansson has no words, it had no memory. */
+    if (!root && (!why.text[0] || json_error_code(&why) == json_error_out_of_memory))
+        return fail_memory(error, path);
     if (!root)
         return fail(error, BAD_FILE, "%s: line %d: expected JSON, found: %s", path, why.line,
                     why.text);
