@@ -18,8 +18,10 @@ static void first_bytes(const char *path, char out[TEXT_MAX_BYTES])
 {
     size_t n = 0;
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    for (ssize_t got = 1; fd >= 0 && got > 0 && n < TEXT_MAX_BYTES - 1; n += got > 0 ? (size_t)got : 0)
+    for (ssize_t got = 1; fd >= 0 && got > 0 && n < TEXT_MAX_BYTES - 1;) {
         got = read(fd, out + n, TEXT_MAX_BYTES - 1 - n);
+        if (got > 0) n += (size_t)got;
+    }
     out[n] = 0;
     if (fd >= 0) close(fd);
 }
