@@ -44,6 +44,7 @@ WRONG = 0.03
 SMALL = ['--layers', '2', '--width', '512', '--hidden', '1024', '--heads', '8', '--kv-heads', '2', '--head-size', '64',
          '--experts', '8', '--used', '2', '--vocab', '2048']
 N_CHECKED = 96
+QUIET = 0.5                     # load of a machine on which a figure means something
 
 WHERE = {
     'llama.cpp': ('MIXT_PEER_LLAMA', 'the folder of libllama.so'),
@@ -153,14 +154,16 @@ class Bench:
 
     def limits(self):
         """What memory and arithmetic give now, per second, with these threads: `mixt doctor`."""
-        kept_away = dict(os.environ, XDG_CACHE_HOME=self.folder)        # the user's own profile stays
         words = self.options.before.split() + [self.mixt, 'doctor', '--json']
-        told = json.loads(subprocess.run(words, check=True, capture_output=True,
-                                         env=kept_away).stdout)
+        with tempfile.TemporaryDirectory(prefix='mixt-peers-') as elsewhere:    # the user's own profile stays
+            done = subprocess.run(words, capture_output=True, text=True, env=dict(os.environ, XDG_CACHE_HOME=elsewhere))
+        if done.returncode:
+            raise RuntimeError('%s: exit %d: %s' % (' '.join(words), done.returncode, done.stderr.strip()))
+        told = json.loads(done.stdout)
         return {key: figures.rate_of(told[key], self.options.threads) for key in ('read', 'int8', 'f32')}
 
     def one(self, kind, found):
-        """Everything about one storage type, as it goes into the results."""
+        """Everything about one storage type, as it goes into the results; given out after each round."""
         say('%s: logits' % kind)
         checks = check_all(self, kind, found)
         path = os.path.join(self.folder, '%dl-%s.gguf' % (LAYERS[kind], kind.lower()))
@@ -169,32 +172,33 @@ class Bench:
             say('%s: writing %s' % (kind, path))
             self.synth(path, ['--like', 'mixtral-8x7b', '--layers', str(LAYERS[kind]), '--type', kind])
         shown = self.show(path)
-        runs, limits = self.rounds(path, found, checks)
+        entry = {'type': kind, 'layers': LAYERS[kind], 'file_bytes': shown['weight_bytes'],
+                 'bytes_per_token': figures.token_bytes(shown),
+                 'bytes_per_step_together': figures.token_bytes(shown, workload.N_TOGETHER),
+                 'operations_per_token': figures.token_operations(shown),
+                 'date': now(), 'load': [], 'logits': checks, 'limits': [], 'runs': {p.kind: {} for p in found}}
+        warm(path)
+        for _ in self.rounds(path, found, entry):
+            entry['summary'] = summary(entry)
+            yield entry
         if not (kept or self.options.keep):
             os.remove(path)
-        return {'type': kind, 'layers': LAYERS[kind], 'file_bytes': shown['weight_bytes'],
-                'bytes_per_token': figures.token_bytes(shown),
-                'bytes_per_step_together': figures.token_bytes(shown, workload.N_TOGETHER),
-                'operations_per_token': figures.token_operations(shown),
-                'date': now(), 'load': os.getloadavg()[0], 'logits': checks, 'limits': limits, 'runs': runs}
 
-    def rounds(self, path, found, checks):
-        """kind -> flags -> raw runs; programs take turns, and each round begins with another one."""
-        warm(path)
-        runs = {program.kind: {} for program in found}
-        limits = []
-        chosen = {p.kind: [f for f in p.variants if checks[p.kind][f]['right']] for p in found}
+    def rounds(self, path, found, entry):
+        """Fills entry['runs'], kind -> flags -> raw runs; programs take turns, and each round begins with another."""
+        chosen = {p.kind: [f for f in p.variants if entry['logits'][p.kind][f]['right']] for p in found}
         for turn in range(self.options.rounds):
-            limits.append(self.limits())
-            order = found[turn % len(found):] + found[:turn % len(found)]
-            for program in order:
+            entry['load'].append(os.getloadavg()[0])
+            entry['limits'].append(self.limits())
+            at = turn % max(len(found), 1)
+            for program in found[at:] + found[:at]:
                 for flags in chosen[program.kind]:
-                    self.run(program, flags, path, runs[program.kind])
+                    self.run(program, flags, path, entry['runs'][program.kind])
             if turn == 0:
-                for program in found:
-                    firsts = {f: figures.rates(r[0]) for f, r in runs[program.kind].items()}
-                    chosen[program.kind] = figures.worth_running(firsts) if firsts else []
-        return runs, limits
+                for kind, variants in entry['runs'].items():
+                    firsts = {flags: figures.rates(runs[0]) for flags, runs in variants.items()}
+                    chosen[kind] = figures.worth_running(firsts) if firsts else []
+            yield turn
 
     def run(self, program, flags, path, into):
         try:
@@ -263,8 +267,8 @@ def summary(entry):
 
 def table(results):
     """The figures people ask for first."""
-    rows = ['%-7s %-13s %8s %8s %9s %8s %9s %8s %9s %9s' % ('type', 'program', 'decode', 'of read', 'prompt512', 'of peak',
-                                                            'prompt128', '8 rows', 'ready s', 'resident')]
+    rows = ['%-7s %-13s %8s %8s %9s %8s %9s %8s %9s %9s' % (
+        'type', 'program', 'decode', 'of read', 'prompt512', 'of peak', 'prompt128', '8 rows', 'ready s', 'resident')]
     for entry in results['models']:
         best = entry['summary']['best']
         for kind in ('mixt', 'ik_llama.cpp', 'llama.cpp'):
@@ -296,17 +300,17 @@ def main():
     parser.add_argument('--types', default=','.join(LAYERS), help='storage types [all]')
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--threads', type=int, default=2)
-    parser.add_argument('--before', default='', help='put before each measured process, such as "chrt -r 5" on a '
-                                                     'machine that is not quiet')
+    parser.add_argument('--before', default='', help='put before each measured process, such as '
+                                                     '"flock FILE" where others measure too')
     parser.add_argument('--models', default='/var/tmp', help='folder for the models, 15 GB free [/var/tmp]')
     parser.add_argument('--keep', action='store_true', help='leave the models there')
     parser.add_argument('--llama', default=os.environ.get('MIXT_PEER_LLAMA'), help='folder of libllama.so')
     parser.add_argument('--ik', default=os.environ.get('MIXT_PEER_IK'), help="path of ik_llama.cpp's llama-bench")
     parser.add_argument('--ik-commit', default='8337e4c with the residual repaired')
-    parser.add_argument('--machine', default=re.sub(r'[^A-Za-z0-9.]+', '-', cpu_name()).strip('-'))
+    parser.add_argument('--machine', metavar='NAME', default=re.sub(r'[^A-Za-z0-9.]+', '-', cpu_name()).strip('-'))
     parser.add_argument('--quick', action='store_true', help='only the variants that are seldom beaten')
     parser.add_argument('--peers-only', action='store_true')
-    parser.add_argument('--draw', action='store_true', help='only the table and the plot, from results that are there')
+    parser.add_argument('--draw', action='store_true', help='the table and the plot of the results that are there')
     options = parser.parse_args()
     unknown = [t for t in options.types.split(',') if t not in LAYERS]
     if unknown:
@@ -319,19 +323,28 @@ def main():
         with open(path) as file:
             results = json.load(file)
     if not options.draw:
+        if os.getloadavg()[0] > QUIET:
+            say('the load is %.1f: others are computing, and these figures will be worth little' % os.getloadavg()[0])
         found = programs(options)
         bench = Bench(options)
-        results.update(machine=about_machine(), threads=options.threads, before=options.before, workload=workload.described(),
-                       versions=versions(options, found))
+        results.update(machine=about_machine(), threads=options.threads, before=options.before,
+                       workload=workload.described(), versions=versions(options, found))
         for kind in options.types.split(','):
-            entry = bench.one(kind, found)
-            entry['versions'] = results['versions']
-            entry['summary'] = summary(entry)
-            store(results, entry, path)
+            for entry in bench.one(kind, found):
+                entry['versions'] = results['versions']
+                store(results, entry, path)
     say(table(results))
     chart.write(results, os.path.join(ROOT, 'docs/bench.svg'))
     return 0
 
 
+def run():
+    try:
+        return main()
+    except RuntimeError as why:
+        print('compare.py: %s' % why, file=sys.stderr)
+        return 1
+
+
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run())

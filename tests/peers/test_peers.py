@@ -1,23 +1,31 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""test_peers.py - bench/peers without peers: bytes of a token, medians, what is run again, the plot."""
+"""test_peers.py - bench/peers without peers: bytes of a token, medians, what is run again, the plot.
+
+With libmixt.so as its argument, Mixt itself is driven as a peer would be."""
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 import xml.etree.ElementTree as xml
 
 ROOT = os.environ['MIXT_SOURCE_DIR']
+LIBRARY = sys.argv.pop() if len(sys.argv) > 1 and sys.argv[-1].endswith('.so') else None
 sys.path[:0] = [os.path.join(ROOT, 'bench/peers'), os.path.join(ROOT, 'tests/golden')]
 try:
+    import numpy as np
+    import oracle
     import oracle_files
 except ImportError as missing:
     print('skipped: %s' % missing)
     sys.exit(77)
 import chart
+import compare
 import figures
+import raw
 import workload
 
 
@@ -107,10 +115,97 @@ class Figures(unittest.TestCase):
         self.assertGreater(len(set(ids)), 400)
 
 
+class Driver(unittest.TestCase):
+    @unittest.skipUnless(LIBRARY, 'no libmixt.so to load into Python')
+    def test_mixt(self):
+        """The places of fields in mixt.h are still those that mixt_library.py knows: its logits are right."""
+        with tempfile.TemporaryDirectory(prefix='mixt-peers-') as folder:
+            path, out = os.path.join(folder, 'm.gguf'), os.path.join(folder, 'l.npy')
+            subprocess.run([os.environ['MIXT'], 'synth', '-o', path, '--like', 'tiny', '--type', 'F16'], check=True,
+                           stderr=subprocess.DEVNULL)
+            ids = list(range(5, 5 + 2 * workload.N_CHECK_STEPS))
+            driver = os.path.join(ROOT, 'bench/peers/driver.py')
+            subprocess.run([sys.executable, driver, 'mixt', LIBRARY, 'logits', path, '--ids', ','.join(map(str, ids)),
+                            '-o', out], check=True)
+            want, got = oracle.logits(oracle_files.open_model(path), ids)[0], np.load(out)
+            self.assertEqual(got.shape, want.shape)
+            self.assertLess(oracle.relative_l2(want, got), 0.01)
+
+    def test_refused(self):
+        """A structure whose defaults are not where they should be belongs to another version."""
+        given = raw.Raw()
+        given.bytes[4] = 7
+        params = raw.Params(given, {'seven': (4, 'I', 7), 'any': (8, 'i', None)}, 'it')
+        params.set(any=-2)
+        self.assertEqual(list(params.by_value().bytes[4:13]), [7, 0, 0, 0, 254, 255, 255, 255, 0])
+        with self.assertRaises(raw.Refused):
+            raw.Params(given, {'eight': (4, 'I', 8)}, 'it')
+
+
+class Fake:
+    """A program that answers at once: seconds of a step by flags; None: it cannot."""
+    def __init__(self, kind, steps, asked):
+        self.kind, self.steps, self.asked = kind, steps, asked
+        self.variants = list(steps)
+
+    def drive(self, what, path, flags):
+        self.asked.append((self.kind, flags))
+        if self.steps[flags] is None:
+            raise RuntimeError('%s cannot' % self.kind)
+        return made_run(self.steps[flags], self.steps[flags], self.steps[flags])
+
+
+class Rounds(unittest.TestCase):
+    def run_all(self, rounds=3):
+        asked = []
+        found = [Fake('mixt', {'': 0.125}, asked),
+                 Fake('llama.cpp', {'': 0.5, '-fa 0': 0.25, '-repack 0': None}, asked),
+                 Fake('ik_llama.cpp', {'': 0.25, '-rtr 1': 0.01}, asked)]
+        right = {p.kind: {flags: {'right': True} for flags in p.variants} for p in found}
+        right['ik_llama.cpp']['-rtr 1']['right'] = False
+        entry = {'type': 'Q8_0', 'layers': 8, 'bytes_per_token': 10 ** 9, 'operations_per_token': 10 ** 9, 'load': [],
+                 'limits': [], 'logits': right, 'runs': {p.kind: {} for p in found}}
+        bench = types.SimpleNamespace(options=types.SimpleNamespace(rounds=rounds),
+                                      limits=lambda: {'read': 16e9, 'int8': 1e13, 'f32': 1e12})
+        bench.run = types.MethodType(compare.Bench.run, bench)
+        for _ in compare.Bench.rounds(bench, 'm.gguf', found, entry):
+            entry['summary'] = compare.summary(entry)
+        return asked, entry
+
+    def test_turns(self):
+        """All variants once, then the fastest; another program begins; wrong logits are never timed."""
+        asked, entry = self.run_all()
+        mixt, ik = ('mixt', ''), ('ik_llama.cpp', '')
+        slow, fast, fails = (('llama.cpp', flags) for flags in ('', '-fa 0', '-repack 0'))
+        self.assertEqual(asked, [mixt, slow, fast, fails, ik,  fast, ik, mixt,  ik, mixt, fast])
+        self.assertEqual(len(entry['limits']), 3)
+        self.assertEqual({k: {f: len(r) for f, r in v.items()} for k, v in entry['runs'].items()},
+                         {'mixt': {'': 3}, 'llama.cpp': {'': 1, '-fa 0': 3}, 'ik_llama.cpp': {'': 3}})
+
+    def test_results(self):
+        """What is stored comes back, in the order of the types, and the table names every program."""
+        _, entry = self.run_all(1)
+        self.assertEqual(entry['summary']['best']['decode']['mixt_over_best_peer'], 2)
+        self.assertEqual(entry['summary']['best']['decode']['mixt']['share_of_read'], 0.5)
+        results = {'threads': 2, 'models': [dict(entry, type='F16')]}
+        with tempfile.TemporaryDirectory(prefix='mixt-peers-') as folder:
+            path = os.path.join(folder, 'machine.json')
+            compare.store(results, entry, path)
+            compare.store(results, entry, path)
+            with open(path) as file:
+                again = json.load(file)
+        self.assertEqual([e['type'] for e in again['models']], ['Q8_0', 'F16'])
+        words = [line.split()[:3] for line in compare.table(again).splitlines()[1:4]]
+        self.assertEqual(words, [['Q8_0', 'mixt', '8.00'], ['Q8_0', 'ik_llama.cpp', '4.00'],
+                                 ['Q8_0', 'llama.cpp', '4.00']])
+        xml.fromstring(chart.drawing(again))
+
+
 class Plot(unittest.TestCase):
     def results(self):
         figure = {'mixt': {'tokens_per_s': 20.0}, 'llama.cpp': {'tokens_per_s': 10.0}}
-        summary = {'best': {'decode': figure, 'prompt_512': figure}, 'limits': {'read': 44e9, 'int8': 15e9}, 'peak': 'int8'}
+        summary = {'best': {'decode': figure, 'prompt_512': figure}, 'limits': {'read': 44e9, 'int8': 15e9},
+                   'peak': 'int8'}
         return {'threads': 2, 'models': [{'type': 'Q4_<K>', 'layers': 8, 'bytes_per_token': 2 * 10 ** 9,
                                           'operations_per_token': 10 ** 9, 'summary': summary}]}
 
