@@ -11,8 +11,8 @@
  * integers: the sum begins at -(offset * sum of x), which the tile has ready.
  *
  * ORDER panel_* (AVX2, NEON): one chain of fused additions per y, over the groups of 32 ascending, each
- * followed by its minimum.  Q2_K, Q3_K, Q6_K: such a chain over the eight pairs of groups of a block (Q2_K: one more over the
- * minimums), then one over the blocks.  The loops around a y differ with n, the chain does not (D1). */
+ * followed by its minimum.  Q2_K, Q3_K, Q6_K: such a chain over the eight pairs of groups of a block (Q2_K: one
+ * more over the minimums), then one over the blocks.  The loops around a y differ with n, the chain does not (D1). */
 #ifndef KERNEL_PANEL_LANES_H
 #define KERNEL_PANEL_LANES_H
 
@@ -72,10 +72,9 @@ LANES_INLINE Ints fifth_bits(Ints words, int k)
     return and_ints(multiply(four, each_int(0x02040810)), each_int(0x10101010));
 }
 
-/* Numbers 4k to 4k + 3 of group j of 32, k < 8.  Where blocks.h puts them. */
-LANES_INLINE Ints numbers(Format format, const uint32_t *words, int j, int k)
+/* Numbers 4k to 4k + 3 of a group of 32, k < 8: group 4 half + run of a large block.  Where blocks.h puts them. */
+LANES_INLINE Ints numbers(Format format, const uint32_t *words, int half, int run, int k)
 {
-    const int half = j / 4, run = j % 4;
     switch (format) {
     case Q4_0: case Q4_1:
         return moved(word_at(words, k % 4), k < 4 ? 0 : 4, 15);
@@ -84,12 +83,13 @@ LANES_INLINE Ints numbers(Format format, const uint32_t *words, int j, int k)
     case Q2_K:
         return moved(word_at(words, 4 + 8 * half + k), 2 * run, 3);
     case Q3_K:
-        return or_ints(moved(word_at(words, 8 + 8 * half + k), 2 * run, 3), moved(word_at(words, k), j - 2, 4));
+        return or_ints(moved(word_at(words, 8 + 8 * half + k), 2 * run, 3),
+                       moved(word_at(words, k), 4 * half + run - 2, 4));
     case Q4_K:
-        return moved(word_at(words, 3 + 8 * (j / 2) + k), 4 * (j % 2), 15);
+        return moved(word_at(words, 3 + 16 * half + 8 * (run / 2) + k), 4 * (run % 2), 15);
     case Q5_K:
-        return or_ints(moved(word_at(words, 11 + 8 * (j / 2) + k), 4 * (j % 2), 15),
-                       moved(word_at(words, 3 + k), j - 4, 16));
+        return or_ints(moved(word_at(words, 11 + 16 * half + 8 * (run / 2) + k), 4 * (run % 2), 15),
+                       moved(word_at(words, 3 + k), 4 * half + run - 4, 16));
     case Q6_K:
         return or_ints(moved(word_at(words, 16 * half + 8 * (run % 2) + k), 4 * (run / 2), 15),
                        moved(word_at(words, 32 + 8 * half + k), 2 * run - 4, 48));
@@ -110,27 +110,28 @@ LANES_INLINE Ints signed_byte_of(Ints words, int byte)
     return shift_right_signed(shift_left(words, 24 - 8 * byte), 24);
 }
 
-/* Q4_K and Q5_K: k_group of blocks.h for group j of every row. */
-LANES_INLINE Ints k_scale(const uint32_t *words, int j)
+/* Q4_K and Q5_K: the scales of a half's four groups, a byte each; k_group of blocks.h for every row. */
+LANES_INLINE Ints k_scales(const uint32_t *words, int half)
 {
     const Ints low = word_at(words, 0), high = word_at(words, 2);
-    return byte_of(j < 4 ? moved(low, 0, 63) : or_ints(moved(high, 0, 15), moved(low, 2, 48)), j % 4);
+    return half == 0 ? moved(low, 0, 63) : or_ints(moved(high, 0, 15), moved(low, 2, 48));
 }
 
-LANES_INLINE Ints k_minimum(const uint32_t *words, int j)
+LANES_INLINE Ints k_minimums(const uint32_t *words, int half)
 {
     const Ints low = word_at(words, 1), high = word_at(words, 2);
-    return byte_of(j < 4 ? moved(low, 0, 63) : or_ints(moved(high, 4, 15), moved(low, 2, 48)), j % 4);
+    return half == 0 ? moved(low, 0, 63) : or_ints(moved(high, 4, 15), moved(low, 2, 48));
 }
 
-/* Small scale g of sixteen: Q2_K, Q3_K (q3_k_scales) and Q6_K. */
-LANES_INLINE Ints small_scale(Format format, const uint32_t *words, int g)
+/* Q2_K, Q3_K (q3_k_scales) and Q6_K: the scale of the first or second sixteen of group 4 half + run. */
+LANES_INLINE Ints small_scale(Format format, const uint32_t *words, int half, int run, int second)
 {
-    if (format == Q2_K) return byte_of(moved(word_at(words, g / 4), 0, 15), g % 4);
-    if (format == Q6_K) return signed_byte_of(word_at(words, 48 + g / 4), g % 4);
-    const Ints four = moved(word_at(words, 24 + g / 4 % 2), g < 8 ? 0 : 4, 15);
-    const Ints two = moved(word_at(words, 26), 2 * (g / 4) - 4, 48);
-    return subtract(byte_of(or_ints(four, two), g % 4), each_int(32));
+    const int word = 2 * half + run / 2, byte = 2 * (run % 2) + second;
+    if (format == Q2_K) return byte_of(moved(word_at(words, word), 0, 15), byte);
+    if (format == Q6_K) return signed_byte_of(word_at(words, 48 + word), byte);
+    const Ints four = moved(word_at(words, 24 + run / 2), 4 * half, 15);
+    const Ints two = moved(word_at(words, 26), 2 * word - 4, 48);
+    return subtract(byte_of(or_ints(four, two), byte), each_int(32));
 }
 
 /* ---- groups ---- */
@@ -142,14 +143,14 @@ LANES_INLINE XBlock block_of(const void *tile, size_t n, size_t b, size_t i)
     return (XBlock){ x.q + i * X_BLOCK, x.scale + i, x.sum + i, x.minus + i, x.minus_low + i };
 }
 
-/* Words [begin, end) of group j times `many` rows of x, added to dot. */
-LANES_INLINE void add_products(Format format, Ints dot[], const uint32_t *words, int j, int begin, int end,
-                               const XBlock *x, size_t many)
+/* Words [begin, end) of a group times `many` rows of x, added to dot. */
+LANES_INLINE void add_products(Format format, Ints dot[], const uint32_t *words, int half, int run, int begin,
+                               int end, const XBlock *x, size_t many)
 {
     Dot sum[TOGETHER];
     EACH_OF(many) sum[i] = dot_from(dot[i]);
     UNROLL for (int k = begin; k < end; k++) {
-        const Ints w = numbers(format, words, j, k);
+        const Ints w = numbers(format, words, half, run, k);
         const int turn = (k - begin) % words_together(format);
         const bool first = turn == 0, last = turn == words_together(format) - 1 || k == end - 1;
         EACH_OF(many) add_four(&sum[i], w, x->q + i * X_BLOCK + 4 * (size_t)k, format == Q8_0, first, last);
@@ -158,19 +159,20 @@ LANES_INLINE void add_products(Format format, Ints dot[], const uint32_t *words,
 }
 
 /* A group of 32 with a scale, and perhaps a minimum that is taken away or added. */
-LANES_INLINE void add_group(Format format, Floats y[], const uint32_t *words, int j, Floats scale, Floats minimum,
-                            const XBlock *x, size_t many)
+LANES_INLINE void add_group(Format format, Floats y[], const uint32_t *words, int half, int run, Floats scale,
+                            Floats minimum, const XBlock *x, size_t many)
 {
     Ints dot[TOGETHER];
     EACH_OF(many) dot[i] = each_int(has_offset(format) ? x->minus[i] * (1 << offset_shift(format)) : 0);
-    add_products(format, dot, words, j, 0, WORDS, x, many);
+    add_products(format, dot, words, half, run, 0, WORDS, x, many);
     EACH_OF(many) y[i] = multiply_add(to_floats(dot[i]), multiply_floats(scale, each_float(x->scale[i])), y[i]);
     if (format == Q4_1 || format == Q5_1) EACH_OF(many) y[i] = multiply_add(minimum, each_float(x->sum[i]), y[i]);
     else if (has_minimum(format)) EACH_OF(many) y[i] = multiply_subtract(minimum, each_float(x->sum[i]), y[i]);
 }
 
 /* Two groups of 16, whose small scales are applied in integers: at most 128 * 32 * 32 * 127 < 2^24 (Q6_K). */
-LANES_INLINE void add_pair(Format format, Floats sum[], const uint32_t *words, int j, const XBlock *x, size_t many)
+LANES_INLINE void add_pair(Format format, Floats sum[], const uint32_t *words, int half, int run, const XBlock *x,
+                           size_t many)
 {
     Ints first[TOGETHER], second[TOGETHER];
     EACH_OF(many) {
@@ -178,9 +180,9 @@ LANES_INLINE void add_pair(Format format, Floats sum[], const uint32_t *words, i
         first[i] = each_int(x->minus_low[i] * unit);
         second[i] = each_int((x->minus[i] - x->minus_low[i]) * unit);
     }
-    add_products(format, first, words, j, 0, WORDS / 2, x, many);
-    add_products(format, second, words, j, WORDS / 2, WORDS, x, many);
-    const Ints a = small_scale(format, words, 2 * j), b = small_scale(format, words, 2 * j + 1);
+    add_products(format, first, words, half, run, 0, WORDS / 2, x, many);
+    add_products(format, second, words, half, run, WORDS / 2, WORDS, x, many);
+    const Ints a = small_scale(format, words, half, run, 0), b = small_scale(format, words, half, run, 1);
     EACH_OF(many) {
         const Ints dot = add(multiply(first[i], a), multiply(second[i], b));
         sum[i] = multiply_add(to_floats(dot), each_float(x->scale[i]), sum[i]);
@@ -188,10 +190,10 @@ LANES_INLINE void add_pair(Format format, Floats sum[], const uint32_t *words, i
 }
 
 /* Two minimums of Q2_K, less than nothing: the sums of x are, too. */
-LANES_INLINE void add_minimums(Floats sum[], const uint32_t *words, int j, const XBlock *x, size_t many)
+LANES_INLINE void add_minimums(Floats sum[], const uint32_t *words, int half, int run, const XBlock *x, size_t many)
 {
-    const Ints four = moved(word_at(words, j / 2), 4, 15);
-    const Ints a = byte_of(four, j % 2 * 2), b = byte_of(four, j % 2 * 2 + 1);
+    const Ints four = moved(word_at(words, 2 * half + run / 2), 4, 15);
+    const Ints a = byte_of(four, run % 2 * 2), b = byte_of(four, run % 2 * 2 + 1);
     EACH_OF(many) {
         const Ints dot = add(multiply(a, each_int(x->minus_low[i])),
                              multiply(b, each_int(x->minus[i] - x->minus_low[i])));
@@ -205,32 +207,62 @@ LANES_INLINE void add_small(Format format, Floats y[], const uint16_t *halves, c
                             const void *tile, size_t n, size_t b, size_t at, size_t many)
 {
     const XBlock x = block_of(tile, n, b, at);
-    add_group(format, y, words, 0, halves_at(halves),
+    add_group(format, y, words, 0, 0, halves_at(halves),
               has_minimum(format) ? halves_at(halves + PANEL_ROWS) : each_float(0.0f), &x, many);
 }
 
-/* Q4_K and Q5_K. */
-LANES_INLINE void add_super(Format format, Floats y[], const uint16_t *halves, const uint32_t *words,
-                            const void *tile, size_t n, size_t b, size_t at, size_t many)
+/* Half of a block of Q4_K or Q5_K. */
+LANES_INLINE void add_half(Format format, Floats y[], const uint16_t *halves, const uint32_t *words, int half,
+                           const void *tile, size_t n, size_t b, size_t at, size_t many)
 {
     const Floats scale = halves_at(halves), minimum = halves_at(halves + PANEL_ROWS);
-    UNROLL for (int j = 0; j < 8; j++) {
-        const XBlock x = block_of(tile, n, 8 * b + (size_t)j, at);
-        add_group(format, y, words, j, multiply_floats(scale, to_floats(k_scale(words, j))),
-                  multiply_floats(minimum, to_floats(k_minimum(words, j))), &x, many);
+    const Ints scales = k_scales(words, half), minimums = k_minimums(words, half);
+    UNROLL for (int run = 0; run < 4; run++) {
+        const XBlock x = block_of(tile, n, 8 * b + 4 * (size_t)half + (size_t)run, at);
+        add_group(format, y, words, half, run, multiply_floats(scale, to_floats(byte_of(scales, run))),
+                  multiply_floats(minimum, to_floats(byte_of(minimums, run))), &x, many);
     }
 }
 
-/* Q2_K, Q3_K and Q6_K. */
+/* Half of a block of Q2_K, Q3_K or Q6_K, whose scale and minimum follow at its end. */
+LANES_INLINE void add_half_16(Format format, Floats sum[], Floats minus[], const uint32_t *words, int half,
+                              const void *tile, size_t n, size_t b, size_t at, size_t many)
+{
+    UNROLL for (int run = 0; run < 4; run++) {
+        const XBlock x = block_of(tile, n, 8 * b + 4 * (size_t)half + (size_t)run, at);
+        if (has_minimum(format)) add_minimums(minus, words, half, run, &x, many);
+        add_pair(format, sum, words, half, run, &x, many);
+    }
+}
+
+/* The halves of a block differ in the bits of a byte that they move (Q3_K, Q5_K), and are written out; or only in the
+ * words they read, and are a loop. */
+LANES_INLINE bool halves_differ(Format format)
+{
+    return format == Q3_K || format == Q5_K;
+}
+
+LANES_INLINE void add_super(Format format, Floats y[], const uint16_t *halves, const uint32_t *words,
+                            const void *tile, size_t n, size_t b, size_t at, size_t many)
+{
+    if (halves_differ(format)) {
+        add_half(format, y, halves, words, 0, tile, n, b, at, many);
+        add_half(format, y, halves, words, 1, tile, n, b, at, many);
+    } else {
+        for (int half = 0; half < 2; half++) add_half(format, y, halves, words, half, tile, n, b, at, many);
+    }
+}
+
 LANES_INLINE void add_super_16(Format format, Floats y[], const uint16_t *halves, const uint32_t *words,
                                const void *tile, size_t n, size_t b, size_t at, size_t many)
 {
     Floats sum[TOGETHER], minus[TOGETHER];
     EACH_OF(many) sum[i] = minus[i] = each_float(0.0f);
-    UNROLL for (int j = 0; j < 8; j++) {
-        const XBlock x = block_of(tile, n, 8 * b + (size_t)j, at);
-        if (has_minimum(format)) add_minimums(minus, words, j, &x, many);
-        add_pair(format, sum, words, j, &x, many);
+    if (halves_differ(format)) {
+        add_half_16(format, sum, minus, words, 0, tile, n, b, at, many);
+        add_half_16(format, sum, minus, words, 1, tile, n, b, at, many);
+    } else {
+        for (int half = 0; half < 2; half++) add_half_16(format, sum, minus, words, half, tile, n, b, at, many);
     }
     const Floats scale = halves_at(halves);
     EACH_OF(many) y[i] = multiply_add(scale, sum[i], y[i]);
@@ -251,19 +283,15 @@ LANES_INLINE void add_block(Format format, float (*y)[PANEL_ROWS], const uint16_
     EACH_OF(many) put_floats(y[at + i], sum[i]);
 }
 
-/* All n rows of the tile, TOGETHER at a time: the block stays in the nearest cache. */
+/* All n rows of the tile, four, two and one at a time: the block stays in the nearest cache. */
 LANES_INLINE void add_rows(Format format, float (*y)[PANEL_ROWS], const uint16_t *halves, const uint32_t *words,
                            const void *tile, size_t n, size_t b)
 {
     size_t at = 0;
     for (; at + TOGETHER <= n; at += TOGETHER) add_block(format, y, halves, words, tile, n, b, at, TOGETHER);
-    switch (n - at) {
-    case 1: add_block(format, y, halves, words, tile, n, b, at, 1); break;
-    case 2: add_block(format, y, halves, words, tile, n, b, at, 2); break;
-    case 3: add_block(format, y, halves, words, tile, n, b, at, 3); break;
-    }
+    for (; at + 2 <= n; at += 2) add_block(format, y, halves, words, tile, n, b, at, 2);
+    if (at < n) add_block(format, y, halves, words, tile, n, b, at, 1);
 }
-_Static_assert(TOGETHER == 4, "one case for each rest");
 
 LANES_INLINE void panel_product(Format format, size_t n_halves, size_t n_words, float (*y)[PANEL_ROWS],
                                 const void *panel, const void *tile, size_t n, size_t n_cols)
