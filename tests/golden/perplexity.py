@@ -7,7 +7,7 @@
 For every storage format: the same file and the same tokens go through `--device ref` (activations in
 floats, sums in double, F32 cache) and through every `--cpu` of this machine as a user runs it (F16 cache).
 Printed are both perplexities, their relative difference, which must stay under BOUND, its standard error,
-and the mean KL(ref || fast) in nats per token.
+and the mean KL(ref || fast) in nats per token.  One row more has F32 weights and a cache of Q8_0.
 
 The model is the sparse storyteller: the one with rows of 64 for blocks of 32, its zero-padded twin for
 blocks of 256.  The text is children's stories by people, in windows of the model's context.  Device ref
@@ -16,6 +16,7 @@ takes minutes a format; with --keep what it said is kept in files and used again
 import argparse
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,11 +27,13 @@ import numpy as np                                                      # noqa: 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import golden                                                           # noqa: E402
 import oracle_files                                                     # noqa: E402
+from golden import make_tiny                                            # noqa: E402
 
 BOUND = 1e-3            # relative difference of perplexities
 N_TOKENS = 20000        # predicted ones, at least
 NARROW, WIDE = 'stories260K-moe8x2-jitter.gguf', 'stories260K-moe8x2-jitter-wide256-f16.gguf'
 TEXT = os.path.join(golden.DATA, 'corpora', 'children_storybooks.txt.zst')
+CACHE = 'Q8_0-cache'    # exact weights, rounded keys and values
 JUDGE = ('--device', 'ref', '--kv', 'f32')
 
 
@@ -51,6 +54,28 @@ def log_chances(logits):
     x = np.asarray(logits, np.float64)
     x = x - np.max(x, axis=-1, keepdims=True)
     return x - np.log(np.sum(np.exp(x), axis=-1, keepdims=True))
+
+
+def wide_heads(path, out):
+    """The same network with heads of 32: zeros behind the eight numbers that there are, and queries doubled
+    because scores are divided by the root of four times as much.  A cache of Q8_0 admits such heads."""
+    g = oracle_files.Gguf(path)
+    heads, d, tensors = g.settings['llama.attention.head_count'], 32, []
+    was = g.settings['llama.embedding_length'] // heads
+    for name in g.entries:
+        x = g.tensor(name).astype(np.float32)
+        if re.search('attn_[qkv]', name):
+            wide = np.zeros((len(x) // was, d, x.shape[1]), np.float32)
+            wide[:, :was] = x.reshape(-1, was, x.shape[1]) * (2 if 'attn_q' in name else 1)
+            x = wide.reshape(-1, x.shape[1])
+        elif 'attn_output' in name:
+            wide = np.zeros((len(x), heads, d), np.float32)
+            wide[:, :, :was] = x.reshape(len(x), heads, was)
+            x = wide.reshape(len(x), -1)
+        tensors.append((name, 'F32', x))
+    sizes = [make_tiny.setting('llama.attention.%s_length' % word, make_tiny.U32, d) for word in ('key', 'value')]
+    make_tiny.write_gguf(out, g.raw_settings + sizes, tensors)
+    return out
 
 
 class Reader:
@@ -95,7 +120,7 @@ def table_row(kind, way, want, got, part):
     more = got - want
     change = np.expm1(np.mean(more))
     line = '| %s | %.4f | %s | %.4f | %+.4f %% | %.4f %% | %.1e |' % (
-        kind, np.exp(np.mean(want)), ' '.join(way).replace('--', ''), np.exp(np.mean(got)), 100 * change,
+        kind, np.exp(np.mean(want)), '%s, %s cache' % (way[1], way[3].upper()), np.exp(np.mean(got)), 100 * change,
         100 * np.std(more) / np.sqrt(len(more)), max(np.mean(part), 0))
     print(line, file=sys.stderr, flush=True)
     return line, not abs(change) < BOUND
@@ -103,12 +128,14 @@ def table_row(kind, way, want, got, part):
 
 def measure(options, scratch):
     bench, rows = golden.Bench(options, scratch), []
-    for kind in options.formats or golden.blocks.TYPES:
-        source = golden.story(bench, WIDE if kind.endswith('_K') else NARROW)
-        path = golden.recode(source, kind, bench.path(kind + '.gguf'))
+    sets = [] if options.only_judge else options.cpu or golden.instruction_sets()
+    for kind in options.formats or [*golden.blocks.TYPES, CACHE]:
+        source, path = golden.story(bench, WIDE if kind.endswith('_K') else NARROW), bench.path('model.gguf')
+        if not source:
+            continue
+        path = wide_heads(source, path) if kind == CACHE else golden.recode(source, kind, path)
         sequences = windows(options.mixt, path, oracle_files.Gguf(path).settings['llama.context_length'])
-        sets = [] if options.only_judge else options.cpu or golden.instruction_sets()
-        ways = [('--cpu', cpu) for cpu in sets] + [('--cpu', cpu, '--kv', kv) for cpu in sets[-1:] for kv in options.kv]
+        ways = [('--cpu', cpu, '--kv', 'q8_0' if kind == CACHE else 'f16') for cpu in sets]
         losses, parts = compare(Reader(bench, path, options.keep), sequences, ways)
         rows += [table_row(kind, way, losses[0], loss, part) for way, loss, part in zip(ways, losses[1:], parts)]
         os.remove(path)
@@ -117,10 +144,9 @@ def measure(options, scratch):
 
 def main():
     parser = argparse.ArgumentParser(description='Perplexity of a real text, fast paths against the scalar one.')
-    parser.add_argument('formats', nargs='*', metavar='FORMAT', help=' '.join(golden.blocks.TYPES))
+    parser.add_argument('formats', nargs='*', metavar='FORMAT', help=' '.join([*golden.blocks.TYPES, CACHE]))
     parser.add_argument('--mixt', required=True, help='path of mixt')
     parser.add_argument('--cpu', action='append', help='an instruction set; all that there are')
-    parser.add_argument('--kv', action='append', default=[], help='a further cache to try, with the last set')
     parser.add_argument('--only-judge', action='store_true', help='fill --keep and compare nothing')
     parser.add_argument('--keep', help='a folder for what device ref said')
     parser.add_argument('-o', dest='out')
