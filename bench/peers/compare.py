@@ -288,9 +288,10 @@ def store(results, entry, path):
     order = list(LAYERS)
     others = [e for e in results['models'] if e['type'] != entry['type']]
     results['models'] = sorted(others + [entry], key=lambda e: order.index(e['type']))
+    text = json.dumps(results, indent=1)
+    text = re.sub(r'\[([-+.,\deE\s]+)\]', lambda m: '[' + ' '.join(m.group(1).split()) + ']', text)   # samples: one line
     with open(path + '.new', 'w') as file:
-        json.dump(results, file, indent=1)
-        file.write('\n')
+        file.write(text + '\n')
     os.replace(path + '.new', path)
 
 

@@ -193,7 +193,10 @@ class Rounds(unittest.TestCase):
             compare.store(results, entry, path)
             compare.store(results, entry, path)
             with open(path) as file:
-                again = json.load(file)
+                text = file.read()
+        again = json.loads(text)
+        self.assertEqual(again['models'][0], json.loads(json.dumps(entry)))
+        self.assertIn('"step_s": [0.125, 0.125, ', text)        # samples stand in one line
         self.assertEqual([e['type'] for e in again['models']], ['Q8_0', 'F16'])
         words = [line.split()[:3] for line in compare.table(again).splitlines()[1:4]]
         self.assertEqual(words, [['Q8_0', 'mixt', '8.00'], ['Q8_0', 'ik_llama.cpp', '4.00'],
