@@ -289,7 +289,7 @@ def store(results, entry, path):
     others = [e for e in results['models'] if e['type'] != entry['type']]
     results['models'] = sorted(others + [entry], key=lambda e: order.index(e['type']))
     text = json.dumps(results, indent=1)
-    text = re.sub(r'\[([-+.,\deE\s]+)\]', lambda m: '[' + ' '.join(m.group(1).split()) + ']', text)   # samples: one line
+    text = re.sub(r'\[([-+.,\deE\s]+)\]', lambda m: '[' + ' '.join(m.group(1).split()) + ']', text)    # one line
     with open(path + '.new', 'w') as file:
         file.write(text + '\n')
     os.replace(path + '.new', path)
