@@ -116,7 +116,7 @@ class Bench:
 
     def ask(self, command, *options):
         """Standard output of mixt, on the instruction set that was asked for."""
-        if self.cpu and '--cpu' not in options and '--device' not in options:
+        if self.cpu and '--cpu' not in options and 'ref' not in options:        # device ref has none
             options += ('--cpu', self.cpu)
         return self.run(self.mixt, command, *options)
 

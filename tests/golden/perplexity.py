@@ -30,22 +30,22 @@ import oracle_files                                                     # noqa: 
 from golden import make_tiny                                            # noqa: E402
 
 BOUND = 1e-3            # relative difference of perplexities
-N_TOKENS = 20000        # predicted ones, at least
+N_TOKENS = 20000        # predicted ones, at least; --tokens for more
 NARROW, WIDE = 'stories260K-moe8x2-jitter.gguf', 'stories260K-moe8x2-jitter-wide256-f16.gguf'
 TEXT = os.path.join(golden.DATA, 'corpora', 'children_storybooks.txt.zst')
 CACHE = 'Q8_0-cache'    # exact weights, rounded keys and values
 JUDGE = ('--device', 'ref', '--kv', 'f32')
 
 
-def windows(mixt, model, n_context):
+def windows(mixt, model, n_context, n_tokens):
     """Sequences of n_context ids: BOS and a piece of the text."""
     text = subprocess.run(['zstd', '-dc', TEXT], capture_output=True, check=True).stdout
-    text = text[:5 * N_TOKENS].rpartition(b'\n')[0]
+    text = text[:5 * n_tokens].rpartition(b'\n')[0]
     done = subprocess.run([mixt, 'tokenize', model], input=text, capture_output=True, check=True)
     ids = [int(word) for word in done.stdout.split()]
     ids = ids[1:] if ids[0] == 1 else ids
     step = n_context - 1
-    n = -(-N_TOKENS // step)
+    n = -(-n_tokens // step)
     assert len(ids) >= n * step, 'the text has %d tokens, %d are wanted' % (len(ids), n * step)
     return [[1] + ids[i * step:(i + 1) * step] for i in range(n)]
 
@@ -134,7 +134,8 @@ def measure(options, scratch):
         if not source:
             continue
         path = wide_heads(source, path) if kind == CACHE else golden.recode(source, kind, path)
-        sequences = windows(options.mixt, path, oracle_files.Gguf(path).settings['llama.context_length'])
+        sequences = windows(options.mixt, path, oracle_files.Gguf(path).settings['llama.context_length'],
+                            options.tokens)
         ways = [('--cpu', cpu, '--kv', 'q8_0' if kind == CACHE else 'f16') for cpu in sets]
         losses, parts = compare(Reader(bench, path, options.keep), sequences, ways)
         rows += [table_row(kind, way, losses[0], loss, part) for way, loss, part in zip(ways, losses[1:], parts)]
@@ -147,6 +148,7 @@ def main():
     parser.add_argument('formats', nargs='*', metavar='FORMAT', help=' '.join([*golden.blocks.TYPES, CACHE]))
     parser.add_argument('--mixt', required=True, help='path of mixt')
     parser.add_argument('--cpu', action='append', help='an instruction set; all that there are')
+    parser.add_argument('--tokens', type=int, default=N_TOKENS)
     parser.add_argument('--only-judge', action='store_true', help='fill --keep and compare nothing')
     parser.add_argument('--keep', help='a folder for what device ref said')
     parser.add_argument('-o', dest='out')
