@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kernel/x86/panel_float_avx512.c - panels of weights without blocks (F32, F16, BF16), AVX-512.
+ * kernel/x86/panel_float_avx512.c - panels of weights without blocks (F32, BF16), AVX-512.
  *
- * Such a panel is sixteen rows one after another, so lanes are columns.
+ * Such a panel is sixteen rows one after another, so lanes are columns.  F16 stays with AVX2, whose conversion of
+ * halves takes one step where this one takes two.
  *
- * ORDER panel_f32, panel_f16, panel_bf16: column k goes to lane k % 16 of one sum, by fused
+ * ORDER panel_f32, panel_bf16: column k goes to lane k % 16 of one sum, by fused
  * multiply-add in order of k, the last partial sixteen with zeros; then sum_lanes_16.
  *
  * Cost: one row of activations waits for memory.  For more, four rows of the panel meet four of the
@@ -23,22 +24,21 @@ INLINE size_t bytes_per_weight(Format format)
     return format == F32 ? sizeof(float) : sizeof(uint16_t);
 }
 
-INLINE __m512 widen(Format format, __m256i halves)
+INLINE __m512 widen(__m256i halves)
 {
-    if (format == F16) return _mm512_cvtph_ps(halves);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
 }
 
 INLINE __m512 weights(Format format, const char *w)
 {
     if (format == F32) return _mm512_loadu_ps(w);
-    return widen(format, _mm256_loadu_si256((const __m256i *)(const void *)w));
+    return widen(_mm256_loadu_si256((const __m256i *)(const void *)w));
 }
 
 INLINE __m512 first_weights(Format format, const char *w, __mmask16 some)
 {
     if (format == F32) return _mm512_maskz_loadu_ps(some, w);
-    return widen(format, _mm256_maskz_loadu_epi16(some, w));
+    return widen(_mm256_maskz_loadu_epi16(some, w));
 }
 
 /* ---- one row of activations: half of the panel's rows at a time, straight through ---- */
@@ -146,5 +146,4 @@ INLINE void some_rows(Format format, float (*y)[PANEL_ROWS], const char *w, cons
         else some_rows(format, y, panel, tile, n, n_cols);                                         \
     }
 PANEL(f32, F32)
-PANEL(f16, F16)
 PANEL(bf16, BF16)
