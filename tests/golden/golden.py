@@ -317,8 +317,9 @@ def as_thrown(bench, words, exact, thrown, ids, got):
     bench.check(far < LUCK * noise, '%s: %.1e from exact, where dice are %.1e' % (words, far, noise))
     if exact.follow is not None:
         moved = np.sqrt(np.mean((np.array(thrown.scores) - np.array(exact.scores)) ** 2))
-        bench.check(np.max(exact.stray) < STRAY * moved, '%s: experts asked were at most %.1e behind, dice move '
-                    'scores by %.1e' % (words, np.max(exact.stray), moved))
+        bench.check(np.max(exact.stray) < STRAY * moved,
+                    '%s: experts asked were at most %.1e behind, dice move scores by %.1e'
+                    % (words, np.max(exact.stray), moved))
     return noise
 
 
@@ -481,7 +482,8 @@ def in_eight_bits(bench, words, path, ids, *way):
     words = ' '.join((words + ',', *way)) if way else words + ', cpu'
     got = array(bench.logits(path, ids, '--kv', 'f32', *way))
     asked, _ = bench.routes(path, ids, '--kv', 'f32', *way)
-    rounded, exact, thrown = (oracle.Run(model, how, asked) for how in (oracle.eight_bits, None, oracle.Dice(1)))
+    rounded, exact, thrown = (oracle.Run(model, how, asked)
+                              for how in (oracle.eight_bits, None, oracle.Dice(1)))
     want = rounded.feed(ids)
     noise = as_thrown(bench, words, exact, thrown, ids, got)
     apart = oracle.relative_l2(want, got)
@@ -550,7 +552,8 @@ def tie_of(model, ids):
     """How far a token may lead in the last row and still not be the engine's."""
     if not model.in_blocks('q'):
         return TIE
-    plain, *thrown = (oracle.Run(model, how).feed(ids)[-1] for how in [None] + [oracle.Dice(i) for i in range(9)])
+    plain, *thrown = (oracle.Run(model, how).feed(ids)[-1]
+                      for how in [None] + [oracle.Dice(i) for i in range(9)])
     return TIE + TOKEN * np.median(np.sqrt(np.mean((np.array(thrown) - plain) ** 2, axis=1)))
 
 

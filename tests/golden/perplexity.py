@@ -10,8 +10,8 @@ Printed are both perplexities, their relative difference, which must stay under 
 and the mean KL(ref || fast) in nats per token.  One row more has F32 weights and a cache of Q8_0.
 
 The model is the sparse storyteller: the one with rows of 64 for blocks of 32, its zero-padded twin for
-blocks of 256.  The text is children's stories by people, in windows of the model's context.  Device ref
-takes minutes a format; with --keep what it said is kept in files and used again.
+blocks of 256.  The text is children's stories by people, or with --own by the model, in windows of its
+context.  Device ref takes minutes a format; with --keep what it said is kept in files and used again.
 """
 import argparse
 import hashlib
@@ -37,10 +37,24 @@ CACHE = 'Q8_0-cache'    # exact weights, rounded keys and values
 JUDGE = ('--device', 'ref', '--kv', 'f32')
 
 
-def windows(mixt, model, n_context, n_tokens):
-    """Sequences of n_context ids: BOS and a piece of the text."""
+def peoples_text(n_bytes):
     text = subprocess.run(['zstd', '-dc', TEXT], capture_output=True, check=True).stdout
-    text = text[:5 * n_tokens].rpartition(b'\n')[0]
+    return text[:n_bytes].rpartition(b'\n')[0]
+
+
+def own_text(mixt, source, n_bytes):
+    """Stories that the model at hand writes when every token may be drawn."""
+    text, seed = b'', 0
+    while len(text) < n_bytes:
+        seed += 1
+        command = [mixt, 'run', source, 'Once upon a time', '-n', '400', '--temp', '1', '--top-k', '0', '--top-p',
+                   '1', '--min-p', '0', '--seed', str(seed)]
+        text += b'Once upon a time' + subprocess.run(command, capture_output=True, check=True).stdout + b'\n'
+    return text
+
+
+def windows(mixt, model, text, n_context, n_tokens):
+    """Sequences of n_context ids: BOS and a piece of the text."""
     done = subprocess.run([mixt, 'tokenize', model], input=text, capture_output=True, check=True)
     ids = [int(word) for word in done.stdout.split()]
     ids = ids[1:] if ids[0] == 1 else ids
@@ -73,7 +87,8 @@ def wide_heads(path, out):
             wide[:, :, :was] = x.reshape(len(x), heads, was)
             x = wide.reshape(len(x), -1)
         tensors.append((name, 'F32', x))
-    sizes = [make_tiny.setting('llama.attention.%s_length' % word, make_tiny.U32, d) for word in ('key', 'value')]
+    sizes = [make_tiny.setting('llama.attention.%s_length' % word, make_tiny.U32, d)
+             for word in ('key', 'value')]
     make_tiny.write_gguf(out, g.raw_settings + sizes, tensors)
     return out
 
@@ -134,21 +149,25 @@ def measure(options, scratch):
         if not source:
             continue
         path = wide_heads(source, path) if kind == CACHE else golden.recode(source, kind, path)
-        sequences = windows(options.mixt, path, oracle_files.Gguf(path).settings['llama.context_length'],
-                            options.tokens)
+        n_bytes = 5 * options.tokens
+        text = own_text(options.mixt, source, n_bytes) if options.own else peoples_text(n_bytes)
+        n_context = oracle_files.Gguf(path).settings['llama.context_length']
+        sequences = windows(options.mixt, path, text, n_context, options.tokens)
         ways = [('--cpu', cpu, '--kv', 'q8_0' if kind == CACHE else 'f16') for cpu in sets]
         losses, parts = compare(Reader(bench, path, options.keep), sequences, ways)
-        rows += [table_row(kind, way, losses[0], loss, part) for way, loss, part in zip(ways, losses[1:], parts)]
+        rows += [table_row(kind, way, losses[0], loss, part)
+                 for way, loss, part in zip(ways, losses[1:], parts)]
         os.remove(path)
     return rows
 
 
 def main():
-    parser = argparse.ArgumentParser(description='Perplexity of a real text, fast paths against the scalar one.')
+    parser = argparse.ArgumentParser(description='Perplexity of a text: fast paths, scalar path.')
     parser.add_argument('formats', nargs='*', metavar='FORMAT', help=' '.join([*golden.blocks.TYPES, CACHE]))
     parser.add_argument('--mixt', required=True, help='path of mixt')
     parser.add_argument('--cpu', action='append', help='an instruction set; all that there are')
     parser.add_argument('--tokens', type=int, default=N_TOKENS)
+    parser.add_argument('--own', action='store_true', help='a text that the model itself writes')
     parser.add_argument('--only-judge', action='store_true', help='fill --keep and compare nothing')
     parser.add_argument('--keep', help='a folder for what device ref said')
     parser.add_argument('-o', dest='out')
