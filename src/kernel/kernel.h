@@ -75,7 +75,8 @@ typedef uint32_t ProbeInt8Fn(const uint8_t a[64], const int8_t b[64], size_t n_r
 typedef float    ProbeF32Fn (const float a[16], const float b[16], size_t n_rounds);
 typedef uint64_t ProbeReadFn(const uint64_t *words, size_t n_words);
 
-typedef void  PanelFn  (float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n, size_t n_cols);
+typedef void  PanelFn  (float (*y)[STACK_ROWS], const void *stack, size_t panels, const void *tile, size_t n,
+                        size_t n_cols);
 
 typedef struct Kernels {
 #define KERNEL(name, Signature, text) Signature *name;
@@ -101,7 +102,7 @@ void kernels_select(Kernels *table, CpuSet set);
 
 /* The decoder of a format; NULL for F32, which needs none. */
 DecodeFn *kernels_decoder(const Kernels *table, Format format);
-/* The product of a panel in this format with a tile. */
+/* The product of a stack in this format with a tile. */
 PanelFn *kernels_panel(const Kernels *table, Format format);
 
 #endif

@@ -52,9 +52,10 @@ LANES_INLINE int words_together(Format format)
 
 /* ---- the numbers of a word ---- */
 
-LANES_INLINE Ints word_at(const uint32_t *words, int k)
+/* Word k of a block as blocks.h counts them, wherever the panel has it. */
+LANES_INLINE Ints word_at(Format format, const uint32_t *words, int k)
 {
-    return ints_at(words + k * PANEL_ROWS);
+    return ints_at(words + panel_place(format, k) * PANEL_ROWS);
 }
 
 /* Each byte's bits under `mask`, after a move to the right (or left, when below 0). */
@@ -77,24 +78,24 @@ LANES_INLINE Ints numbers(Format format, const uint32_t *words, int half, int ru
 {
     switch (format) {
     case Q4_0: case Q4_1:
-        return moved(word_at(words, k % 4), k < 4 ? 0 : 4, 15);
+        return moved(word_at(format, words, k % 4), k < 4 ? 0 : 4, 15);
     case Q5_0: case Q5_1:
-        return or_ints(moved(word_at(words, 1 + k % 4), k < 4 ? 0 : 4, 15), fifth_bits(word_at(words, 0), k));
+        return or_ints(moved(word_at(format, words, 1 + k % 4), k < 4 ? 0 : 4, 15), fifth_bits(word_at(format, words, 0), k));
     case Q2_K:
-        return moved(word_at(words, 4 + 8 * half + k), 2 * run, 3);
+        return moved(word_at(format, words, 4 + 8 * half + k), 2 * run, 3);
     case Q3_K:
-        return or_ints(moved(word_at(words, 8 + 8 * half + k), 2 * run, 3),
-                       moved(word_at(words, k), 4 * half + run - 2, 4));
+        return or_ints(moved(word_at(format, words, 8 + 8 * half + k), 2 * run, 3),
+                       moved(word_at(format, words, k), 4 * half + run - 2, 4));
     case Q4_K:
-        return moved(word_at(words, 3 + 16 * half + 8 * (run / 2) + k), 4 * (run % 2), 15);
+        return moved(word_at(format, words, 3 + 16 * half + 8 * (run / 2) + k), 4 * (run % 2), 15);
     case Q5_K:
-        return or_ints(moved(word_at(words, 11 + 16 * half + 8 * (run / 2) + k), 4 * (run % 2), 15),
-                       moved(word_at(words, 3 + k), 4 * half + run - 4, 16));
+        return or_ints(moved(word_at(format, words, 11 + 16 * half + 8 * (run / 2) + k), 4 * (run % 2), 15),
+                       moved(word_at(format, words, 3 + k), 4 * half + run - 4, 16));
     case Q6_K:
-        return or_ints(moved(word_at(words, 16 * half + 8 * (run % 2) + k), 4 * (run / 2), 15),
-                       moved(word_at(words, 32 + 8 * half + k), 2 * run - 4, 48));
+        return or_ints(moved(word_at(format, words, 16 * half + 8 * (run % 2) + k), 4 * (run / 2), 15),
+                       moved(word_at(format, words, 32 + 8 * half + k), 2 * run - 4, 48));
     default:
-        return word_at(words, k);       /* Q8_0 */
+        return word_at(format, words, k);       /* Q8_0 */
     }
 }
 
@@ -111,15 +112,15 @@ LANES_INLINE Ints signed_byte_of(Ints words, int byte)
 }
 
 /* Q4_K and Q5_K: the scales of a half's four groups, a byte each; k_group of blocks.h for every row. */
-LANES_INLINE Ints k_scales(const uint32_t *words, int half)
+LANES_INLINE Ints k_scales(Format format, const uint32_t *words, int half)
 {
-    const Ints low = word_at(words, 0), high = word_at(words, 2);
+    const Ints low = word_at(format, words, 0), high = word_at(format, words, 2);
     return half == 0 ? moved(low, 0, 63) : or_ints(moved(high, 0, 15), moved(low, 2, 48));
 }
 
-LANES_INLINE Ints k_minimums(const uint32_t *words, int half)
+LANES_INLINE Ints k_minimums(Format format, const uint32_t *words, int half)
 {
-    const Ints low = word_at(words, 1), high = word_at(words, 2);
+    const Ints low = word_at(format, words, 1), high = word_at(format, words, 2);
     return half == 0 ? moved(low, 0, 63) : or_ints(moved(high, 4, 15), moved(low, 2, 48));
 }
 
@@ -127,10 +128,10 @@ LANES_INLINE Ints k_minimums(const uint32_t *words, int half)
 LANES_INLINE Ints small_scale(Format format, const uint32_t *words, int half, int run, int second)
 {
     const int word = 2 * half + run / 2, byte = 2 * (run % 2) + second;
-    if (format == Q2_K) return byte_of(moved(word_at(words, word), 0, 15), byte);
-    if (format == Q6_K) return signed_byte_of(word_at(words, 48 + word), byte);
-    const Ints four = moved(word_at(words, 24 + run / 2), 4 * half, 15);
-    const Ints two = moved(word_at(words, 26), 2 * word - 4, 48);
+    if (format == Q2_K) return byte_of(moved(word_at(format, words, word), 0, 15), byte);
+    if (format == Q6_K) return signed_byte_of(word_at(format, words, 48 + word), byte);
+    const Ints four = moved(word_at(format, words, 24 + run / 2), 4 * half, 15);
+    const Ints two = moved(word_at(format, words, 26), 2 * word - 4, 48);
     return subtract(byte_of(or_ints(four, two), byte), each_int(32));
 }
 
@@ -190,9 +191,9 @@ LANES_INLINE void add_pair(Format format, Floats sum[], const uint32_t *words, i
 }
 
 /* Two minimums of Q2_K, less than nothing: the sums of x are, too. */
-LANES_INLINE void add_minimums(Floats sum[], const uint32_t *words, int half, int run, const XBlock *x, size_t many)
+LANES_INLINE void add_minimums(Format format, Floats sum[], const uint32_t *words, int half, int run, const XBlock *x, size_t many)
 {
-    const Ints four = moved(word_at(words, 2 * half + run / 2), 4, 15);
+    const Ints four = moved(word_at(format, words, 2 * half + run / 2), 4, 15);
     const Ints a = byte_of(four, run % 2 * 2), b = byte_of(four, run % 2 * 2 + 1);
     EACH_OF(many) {
         const Ints dot = add(multiply(a, each_int(x->minus_low[i])),
@@ -216,7 +217,7 @@ LANES_INLINE void add_half(Format format, Floats y[], const uint16_t *halves, co
                            const void *tile, size_t n, size_t b, size_t at, size_t many)
 {
     const Floats scale = halves_at(halves), minimum = halves_at(halves + PANEL_ROWS);
-    const Ints scales = k_scales(words, half), minimums = k_minimums(words, half);
+    const Ints scales = k_scales(format, words, half), minimums = k_minimums(format, words, half);
     UNROLL for (int run = 0; run < 4; run++) {
         const XBlock x = block_of(tile, n, 8 * b + 4 * (size_t)half + (size_t)run, at);
         add_group(format, y, words, half, run, multiply_floats(scale, to_floats(byte_of(scales, run))),
@@ -230,7 +231,7 @@ LANES_INLINE void add_half_16(Format format, Floats sum[], Floats minus[], const
 {
     UNROLL for (int run = 0; run < 4; run++) {
         const XBlock x = block_of(tile, n, 8 * b + 4 * (size_t)half + (size_t)run, at);
-        if (has_minimum(format)) add_minimums(minus, words, half, run, &x, many);
+        if (has_minimum(format)) add_minimums(format, minus, words, half, run, &x, many);
         add_pair(format, sum, words, half, run, &x, many);
     }
 }
@@ -272,7 +273,7 @@ LANES_INLINE void add_super_16(Format format, Floats y[], const uint16_t *halves
 }
 
 /* Block b of LANES rows and rows [at, at + many) of the tile. */
-LANES_INLINE void add_block(Format format, float (*y)[PANEL_ROWS], const uint16_t *halves, const uint32_t *words,
+LANES_INLINE void add_block(Format format, float (*y)[STACK_ROWS], const uint16_t *halves, const uint32_t *words,
                             const void *tile, size_t n, size_t b, size_t at, size_t many)
 {
     Floats sum[TOGETHER];
@@ -284,7 +285,7 @@ LANES_INLINE void add_block(Format format, float (*y)[PANEL_ROWS], const uint16_
 }
 
 /* All n rows of the tile, four, two and one at a time: the block stays in the nearest cache. */
-LANES_INLINE void add_rows(Format format, float (*y)[PANEL_ROWS], const uint16_t *halves, const uint32_t *words,
+LANES_INLINE void add_rows(Format format, float (*y)[STACK_ROWS], const uint16_t *halves, const uint32_t *words,
                            const void *tile, size_t n, size_t b)
 {
     size_t at = 0;
@@ -293,28 +294,27 @@ LANES_INLINE void add_rows(Format format, float (*y)[PANEL_ROWS], const uint16_t
     if (at < n) add_block(format, y, halves, words, tile, n, b, at, 1);
 }
 
-LANES_INLINE void panel_product(Format format, size_t n_halves, size_t n_words, float (*y)[PANEL_ROWS],
-                                const void *panel, const void *tile, size_t n, size_t n_cols)
+LANES_INLINE void panel_product(Format format, size_t n_halves, size_t n_words, float (*y)[STACK_ROWS],
+                                const void *stack, size_t panels, const void *tile, size_t n, size_t n_cols)
 {
     const size_t n_blocks = n_cols / (format >= Q2_K ? SUPER_VALUES : SMALL_VALUES);
-    const uint16_t *halves = panel_halves(panel);
-    const uint32_t *words = panel_words(panel, n_blocks, n_halves);
     for (size_t i = 0; i < n; i++)
-        for (size_t r = 0; r < PANEL_ROWS; r++) y[i][r] = 0.0f;
-    for (size_t b = 0; b < n_blocks; b++) {
-        for (size_t r = 0; r < PANEL_ROWS; r += LANES)
-            add_rows(format, (float (*)[PANEL_ROWS])&y[0][r], halves + r, words + r, tile, n, b);
-        halves += n_halves * PANEL_ROWS;
-        words += n_words * PANEL_ROWS;
-    }
+        for (size_t r = 0; r < panels * PANEL_ROWS; r++) y[i][r] = 0.0f;
+    for (size_t b = 0; b < n_blocks; b++)
+        for (size_t p = 0; p < panels; p++) {
+            const PanelBlock block = stack_block(stack, n_halves, n_words, b * panels + p);
+            for (size_t r = 0; r < PANEL_ROWS; r += LANES)
+                add_rows(format, (float (*)[STACK_ROWS])&y[0][p * PANEL_ROWS + r], block.halves + r, block.words + r,
+                         tile, n, b);
+        }
 }
 
 /* The kernels of a set; halves and words as in number/panel.c. */
 #define PANEL_KERNEL(lower, format, n_halves, n_words, set)                                                    \
-    void panel_##lower##_##set(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n,          \
-                               size_t n_cols)                                                                  \
+    void panel_##lower##_##set(float (*y)[STACK_ROWS], const void *stack, size_t panels, const void *tile,     \
+                               size_t n, size_t n_cols)                                                        \
     {                                                                                                          \
-        panel_product(format, n_halves, n_words, y, panel, tile, n, n_cols);                                   \
+        panel_product(format, n_halves, n_words, y, stack, panels, tile, n, n_cols);                           \
     }
 
 #define PANEL_KERNELS(set)                \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * number/panel.c - rows to panels and back: a transposition of words, the same for every format. */
+ * number/panel.c - rows to stacks of panels and back: a transposition of words, the same for every format. */
 #include "number/panel.h"
 
 #include "number/blocks.h"
@@ -26,93 +26,94 @@ PanelShape panel_shape(Format format)
     return shapes[format];
 }
 
-int64_t panel_bytes(Format format, int64_t cols)
+int64_t stack_bytes(Format format, int64_t cols, int64_t n_rows)
 {
     const PanelShape s = shapes[format];
-    if (s.n_words == 0) return PANEL_ROWS * format_row_bytes(format, cols);
-    const int64_t n_blocks = cols / format_info[format].block_values;
-    const int64_t halves = n_blocks * s.n_halves * PANEL_ROWS * (int64_t)sizeof(uint16_t);
-    return (halves + PANEL_ALIGN - 1) / PANEL_ALIGN * PANEL_ALIGN +
-           n_blocks * s.n_words * PANEL_ROWS * (int64_t)sizeof(uint32_t);
+    if (s.n_words == 0) return n_panels(n_rows) * PANEL_ROWS * format_row_bytes(format, cols);
+    const int64_t n = cols / format_info[format].block_values * n_panels(n_rows);
+    const int64_t lines = s.n_halves == 2 ? n : (n + 1) / 2;
+    return lines * PANEL_ALIGN + n * s.n_words * PANEL_ROWS * (int64_t)sizeof(uint32_t);
 }
 
-/* Where the parts of one panel lie. */
-typedef struct Parts {
+int64_t stacks_bytes(Format format, int64_t cols, int64_t rows)
+{
+    const int64_t rest = rows % STACK_ROWS;
+    return rows / STACK_ROWS * stack_bytes(format, cols, STACK_ROWS) + (rest ? stack_bytes(format, cols, rest) : 0);
+}
+
+/* What the loops below need to know of a format's blocks. */
+enum { WORDS_MAX = 52 };
+typedef struct Blocks {
     PanelShape shape;
-    size_t     n_blocks, block_bytes, row_bytes;
-    uint16_t  *halves;
-    uint32_t  *words;
-} Parts;
+    size_t     n, bytes, row_bytes;     /* n blocks of `bytes` in a row                    */
+    size_t     place[WORDS_MAX];        /* of each word, as an index of row 0's            */
+} Blocks;
 
-static Parts parts_of(const void *panel, Format format, int64_t cols)
+static Blocks blocks_of(Format format, int64_t cols)
 {
-    Parts p = { .shape = shapes[format],
-                .n_blocks = (size_t)(cols / format_info[format].block_values),
-                .block_bytes = (size_t)format_info[format].block_bytes,
-                .row_bytes = (size_t)format_row_bytes(format, cols) };
-    p.halves = (uint16_t *)panel;
-    p.words = (uint32_t *)panel_words(panel, p.n_blocks, (size_t)p.shape.n_halves);
-    return p;
+    Blocks k = { .shape = shapes[format],
+                 .n = (size_t)(cols / format_info[format].block_values),
+                 .bytes = (size_t)format_info[format].block_bytes,
+                 .row_bytes = (size_t)format_row_bytes(format, cols) };
+    for (int w = 0; w < k.shape.n_words; w++) k.place[w] = (size_t)panel_place(format, w) * PANEL_ROWS;
+    return k;
 }
 
-/* Sixteen reads, one from each row, make one vector: both sides stay in the nearest cache. */
-static void pack_block(const Parts *p, size_t b, const char *rows)
+/* Block b of the panels that n_rows make, panel p. */
+static PanelBlock block_at(const Blocks *k, const void *stack, int64_t n_rows, size_t b, size_t p)
 {
-    uint16_t *half = p->halves + b * (size_t)p->shape.n_halves * PANEL_ROWS;
-    uint32_t *word = p->words + b * (size_t)p->shape.n_words * PANEL_ROWS;
-    const char *block = rows + b * p->block_bytes;
-    for (int h = 0; h < p->shape.n_halves; h++, half += PANEL_ROWS)
-        for (size_t r = 0; r < PANEL_ROWS; r++)
-            memcpy(&half[r], block + r * p->row_bytes + p->shape.halves_at + 2 * h, sizeof *half);
-    for (int w = 0; w < p->shape.n_words; w++, word += PANEL_ROWS)
-        for (size_t r = 0; r < PANEL_ROWS; r++)
-            memcpy(&word[r], block + r * p->row_bytes + p->shape.words_at + 4 * w, sizeof *word);
+    return stack_block(stack, (size_t)k->shape.n_halves, (size_t)k->shape.n_words, b * (size_t)n_panels(n_rows) + p);
 }
 
-static void pack_row(const Parts *p, const char *row, size_t r)
+/* Block b of n_rows (1 to 16) rows.  Sixteen reads, one from each row, make one vector: both sides stay in the
+ * nearest cache. */
+static inline void pack_block(const Blocks *k, PanelBlock to, size_t b, const char *rows, size_t n_rows)
 {
-    for (size_t b = 0; b < p->n_blocks; b++, row += p->block_bytes) {
-        uint16_t *half = p->halves + b * (size_t)p->shape.n_halves * PANEL_ROWS + r;
-        uint32_t *word = p->words + b * (size_t)p->shape.n_words * PANEL_ROWS + r;
-        for (int h = 0; h < p->shape.n_halves; h++)
-            memcpy(&half[h * PANEL_ROWS], row + p->shape.halves_at + 2 * h, sizeof *half);
-        for (int w = 0; w < p->shape.n_words; w++)
-            memcpy(&word[w * PANEL_ROWS], row + p->shape.words_at + 4 * w, sizeof *word);
+    const char *halves = rows + b * k->bytes + k->shape.halves_at, *words = rows + b * k->bytes + k->shape.words_at;
+    for (int h = 0; h < k->shape.n_halves; h++)
+        for (size_t r = 0; r < n_rows; r++)
+            memcpy((uint16_t *)to.halves + h * PANEL_ROWS + r, halves + r * k->row_bytes + 2 * h, 2);
+    for (int w = 0; w < k->shape.n_words; w++) {
+        uint32_t *word = (uint32_t *)to.words + k->place[w];
+        for (size_t r = 0; r < n_rows; r++) memcpy(&word[r], words + r * k->row_bytes + 4 * w, 4);
     }
 }
 
-void panel_pack(void *panel, Format format, int64_t cols, const void *rows, int64_t n_rows)
+void stack_pack(void *stack, Format format, int64_t cols, const void *rows, int64_t n_rows)
 {
-    const Parts p = parts_of(panel, format, cols);
-    if (p.shape.n_words && n_rows == PANEL_ROWS) {
-        uint16_t *end = p.halves + p.n_blocks * (size_t)p.shape.n_halves * PANEL_ROWS;
-        memset(end, 0, (size_t)((char *)p.words - (char *)end));     /* the padding */
-        for (size_t b = 0; b < p.n_blocks; b++) pack_block(&p, b, rows);
+    const Blocks k = blocks_of(format, cols);
+    const size_t panels = (size_t)n_panels(n_rows), bytes = (size_t)stack_bytes(format, cols, n_rows);
+    if (n_rows % PANEL_ROWS) memset(stack, 0, bytes);
+    if (k.shape.n_words == 0) {
+        memcpy(stack, rows, (size_t)n_rows * k.row_bytes);
         return;
     }
-    if (n_rows < PANEL_ROWS) memset(panel, 0, (size_t)panel_bytes(format, cols));
-    if (p.shape.n_words == 0) {
-        memcpy(panel, rows, (size_t)n_rows * p.row_bytes);
-        return;
-    }
-    for (size_t r = 0; r < (size_t)n_rows; r++)
-        pack_row(&p, (const char *)rows + r * p.row_bytes, r);
+    if (k.shape.n_halves == 1 && k.n * panels % 2)      /* the last line of halves has room for another block's */
+        memset((uint16_t *)block_at(&k, stack, n_rows, k.n - 1, panels - 1).halves, 0, PANEL_ALIGN);
+    for (size_t b = 0; b < k.n; b++)
+        for (size_t p = 0; p < panels; p++) {
+            const PanelBlock to = block_at(&k, stack, n_rows, b, p);
+            const char *from = (const char *)rows + p * PANEL_ROWS * k.row_bytes;
+            const size_t rest = (size_t)n_rows - p * PANEL_ROWS;
+            if (rest >= PANEL_ROWS) pack_block(&k, to, b, from, PANEL_ROWS);
+            else pack_block(&k, to, b, from, rest);
+        }
 }
 
-void panel_row(void *row, Format format, int64_t cols, const void *panel, int64_t r)
+void stack_row(void *row, Format format, int64_t cols, const void *stack, int64_t n_rows, int64_t r)
 {
-    const Parts p = parts_of(panel, format, cols);
-    if (p.shape.n_words == 0) {
-        memcpy(row, (const char *)panel + (size_t)r * p.row_bytes, p.row_bytes);
+    const Blocks k = blocks_of(format, cols);
+    if (k.shape.n_words == 0) {
+        memcpy(row, (const char *)stack + (size_t)r * k.row_bytes, k.row_bytes);
         return;
     }
     char *block = row;
-    for (size_t b = 0; b < p.n_blocks; b++, block += p.block_bytes) {
-        const uint16_t *half = p.halves + b * (size_t)p.shape.n_halves * PANEL_ROWS + r;
-        const uint32_t *word = p.words + b * (size_t)p.shape.n_words * PANEL_ROWS + r;
-        for (int h = 0; h < p.shape.n_halves; h++)
-            memcpy(block + p.shape.halves_at + 2 * h, &half[h * PANEL_ROWS], sizeof *half);
-        for (int w = 0; w < p.shape.n_words; w++)
-            memcpy(block + p.shape.words_at + 4 * w, &word[w * PANEL_ROWS], sizeof *word);
+    for (size_t b = 0; b < k.n; b++, block += k.bytes) {
+        const PanelBlock from = block_at(&k, stack, n_rows, b, (size_t)r / PANEL_ROWS);
+        const size_t lane = (size_t)r % PANEL_ROWS;
+        for (int h = 0; h < k.shape.n_halves; h++)
+            memcpy(block + k.shape.halves_at + 2 * h, from.halves + (size_t)h * PANEL_ROWS + lane, 2);
+        for (int w = 0; w < k.shape.n_words; w++)
+            memcpy(block + k.shape.words_at + 4 * w, from.words + k.place[w] + lane, 4);
     }
 }

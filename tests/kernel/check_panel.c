@@ -135,7 +135,7 @@ static void fill_usual(Rows *p, Check *check)
 
 static void pack(Rows *p)
 {
-    panel_pack(p->panel, p->format, (int64_t)p->n_cols, p->rows, PANEL_ROWS);
+    stack_pack(p->panel, p->format, (int64_t)p->n_cols, p->rows, PANEL_ROWS);
 }
 
 static Rows make_rows(Check *check, Format format, size_t n_cols, Weights kind)
@@ -143,7 +143,7 @@ static Rows make_rows(Check *check, Format format, size_t n_cols, Weights kind)
     Rows p = { .format = format, .n_cols = n_cols,
                .row_bytes = (size_t)format_row_bytes(format, (int64_t)n_cols),
                .n_blocks = n_cols / (size_t)format_info[format].block_values,
-               .panel_bytes = (size_t)panel_bytes(format, (int64_t)n_cols) };
+               .panel_bytes = (size_t)stack_bytes(format, (int64_t)n_cols, PANEL_ROWS) };
     p.rows = buffer(check, PANEL_ROWS * p.row_bytes);
     p.panel = buffer(check, p.panel_bytes);
     if (kind == WEIGHTS_USUAL) fill_usual(&p, check);
@@ -246,7 +246,7 @@ static double bound(const Rows *p, const double *w, const double *x)
 
 /* ---- what is checked ---- */
 
-typedef float Answer[PANEL_ROWS];
+typedef float Answer[STACK_ROWS];         /* of one panel: the first PANEL_ROWS              */
 
 typedef struct Case {
     Check       *check;
@@ -260,7 +260,7 @@ typedef struct Case {
 static Answer *answers(Case *c, size_t n, const char *panel, const char *tile)
 {
     Answer *y = buffer(c->check, n * sizeof *y);
-    c->now(y, panel, tile, n, c->p.n_cols);
+    c->now(y, panel, 1, tile, n, c->p.n_cols);
     return y;
 }
 
@@ -269,11 +269,11 @@ static bool check_near(Case *c)
 {
     static double w[PANEL_ROWS][8192], x[8192];
     Answer want[TILE_ROWS];
-    c->ref(want, c->p.panel, make_tile(c->check, &c->p, c->x, TILE_ROWS, 0), TILE_ROWS, c->p.n_cols);
+    c->ref(want, c->p.panel, 1, make_tile(c->check, &c->p, c->x, TILE_ROWS, 0), TILE_ROWS, c->p.n_cols);
     for (size_t r = 0; r < PANEL_ROWS; r++) sizes_of_row(w[r], &c->p, c->p.rows + r * c->p.row_bytes);
     for (size_t i = 0; i < TILE_ROWS; i++) {
         const Answer *got = answers(c, 1, c->p.panel, make_tile(c->check, &c->p, c->x, 1, i));
-        memcpy(c->alone[i], got, sizeof *got);
+        memcpy(c->alone[i], got, PANEL_ROWS * sizeof(float));
         sizes_of_x(x, c->check, &c->p, c->x + i * c->p.n_cols);
         for (size_t r = 0; r < PANEL_ROWS; r++)
             if (!judge(c->check, (double)want[i][r], (double)c->alone[i][r], bound(&c->p, w[r], x), "answer",
@@ -338,9 +338,31 @@ static void check_nan_in_w(Case *c, size_t n)
     }
 }
 
+/* A stack gives each of its panels what it gives alone: here the panel and, shifted by one row, others like it. */
+static bool check_stack(Case *c)
+{
+    enum { PANELS = 3 };
+    Rows *p = &c->p;
+    char *rows = buffer(c->check, PANELS * PANEL_ROWS * p->row_bytes);
+    for (size_t r = 0; r < PANELS * PANEL_ROWS; r++)
+        memcpy(rows + r * p->row_bytes, p->rows + (r + r / PANEL_ROWS) % PANEL_ROWS * p->row_bytes, p->row_bytes);
+    char *stack = buffer(c->check, (size_t)stack_bytes(p->format, (int64_t)p->n_cols, PANELS * PANEL_ROWS));
+    stack_pack(stack, p->format, (int64_t)p->n_cols, rows, PANELS * PANEL_ROWS);
+    for (size_t n = 1; n <= TILE_ROWS; n += 2) {
+        Answer *y = buffer(c->check, n * sizeof *y);
+        c->now(y, stack, PANELS, make_tile(c->check, p, c->x, n, 0), n, p->n_cols);
+        for (size_t i = 0; i < n; i++) {
+            float want[PANELS * PANEL_ROWS];
+            for (size_t r = 0; r < PANELS * PANEL_ROWS; r++) want[r] = c->alone[i][(r + r / PANEL_ROWS) % PANEL_ROWS];
+            if (!judge_same(c->check, want, y[i], PANELS * PANEL_ROWS, "answer of a stack", c->fill)) return false;
+        }
+    }
+    return true;
+}
+
 static void check_case(Case *c)
 {
-    if (!check_near(c) || !check_company(c)) return;
+    if (!check_near(c) || !check_company(c) || !check_stack(c)) return;
     for (size_t n = 1; n <= TILE_ROWS; n += 1 + c->p.n_cols / 1024) {
         check_nan_in_x(c, n, NAN);
         if (has_blocks(c->p.format)) check_nan_in_x(c, n, INFINITY);
@@ -355,7 +377,7 @@ typedef struct Run { PanelFn *panel; Answer *y; const void *w, *x; size_t n, n_c
 static void run(void *arg)
 {
     const Run *r = arg;
-    r->panel(r->y, r->w, r->x, r->n, r->n_cols);
+    r->panel(r->y, r->w, 1, r->x, r->n, r->n_cols);
 }
 
 /* What the same instructions do at best, with numbers that never leave the registers. */

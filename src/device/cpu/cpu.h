@@ -112,11 +112,23 @@ static inline int64_t n_tiles(const Tiles *x)
 /* Row i of the tiles becomes x[n_cols]. */
 void tiles_put(const Cpu *cpu, const Tiles *to, int64_t i, const float *x);
 
-/* y[i][r] = row (16 * panel + r) of w . row i of tile t */
-static inline void tile_product(const Cpu *cpu, float y[TILE_ROWS][PANEL_ROWS], const Tensor *w, int64_t panel,
+/* Rows of a stack: all but the last are whole. */
+static inline int64_t stack_rows(const Tensor *w, int64_t stack)
+{
+    const int64_t rest = w->rows - stack * STACK_ROWS;
+    return rest < STACK_ROWS ? rest : STACK_ROWS;
+}
+
+static inline char *stack_at(const Tensor *w, int64_t stack)
+{
+    return (char *)w->handle + stack * stack_bytes(w->format, w->cols, STACK_ROWS);
+}
+
+/* y[i][r] = row (128 * stack + r) of w . row i of tile t */
+static inline void tile_product(const Cpu *cpu, float y[TILE_ROWS][STACK_ROWS], const Tensor *w, int64_t stack,
                                 const Tiles *x, int64_t t)
 {
-    kernels_panel(&cpu->kernels, w->format)(y, (char *)w->handle + panel * panel_bytes(w->format, w->cols),
+    kernels_panel(&cpu->kernels, w->format)(y, stack_at(w, stack), (size_t)n_panels(stack_rows(w, stack)),
                                             tile_at(x, t), (size_t)tile_rows(x, t), (size_t)w->cols);
 }
 
@@ -127,9 +139,7 @@ Status kv_check(Device *d, const char *op, const KvView *kv, const Tensor *page)
 /* The stretch of a head in the page that holds a position of row t's sequence; first_row: keys or values. */
 char *kv_stretch(const KvView *kv, int64_t t, int64_t first_row, int64_t position, int64_t head);
 
-/* How many panels of w one task takes: enough bytes to keep the memory streaming and to be used again from the
- * second cache by all tiles, few enough to share out evenly. */
-int64_t panels_per_task(const Cpu *cpu, const Tensor *w);
+/* ---- ops ---- */
 
 Status cpu_alloc_weight(Device *d, Format format, int64_t rows, int64_t cols, Tensor *out);
 Status cpu_fill(Device *d, Tensor *to, int64_t first, int64_t n, const void *rows);

@@ -4,14 +4,13 @@
  *   hidden[slot] = silu(gate * x[row]) * (up * x[row])      parts[slot] = down * hidden[slot]
  *
  * The rows of a job are copied into tiles of their own, so that every weight is read once for all of them.  A task of the
- * first sweep makes HIDDEN_ROWS hidden numbers of every row of its job and leaves them in the form in which
+ * first sweep takes a stack of gate and of up, makes its hidden numbers for every row of its job and leaves them in the form in which
  * `down` wants them: between the sweeps nothing is stored in floats unless `down` is. */
 #include "device/cpu/cpu.h"
 
 #include <string.h>
 
-enum { HIDDEN_PANELS = 2, HIDDEN_ROWS = HIDDEN_PANELS * PANEL_ROWS };
-_Static_assert((int)HIDDEN_ROWS == (int)X_BLOCK, "a task makes one block of a hidden row");
+_Static_assert(STACK_ROWS % X_BLOCK == 0, "a stack makes whole blocks of a hidden row");
 
 typedef struct Wave {
     Cpu             *cpu;
@@ -69,20 +68,6 @@ static void gather_row(void *arg, int64_t i, int worker)
 
 /* ---- gate and up ---- */
 
-/* y[i][0..32) = rows [32 * block, 32 * block + 32) of w . row i of tile t */
-static void pair_product(const Wave *wave, float y[TILE_ROWS][HIDDEN_ROWS], const Tensor *w, int64_t block, int j, int64_t t)
-{
-    const Tiles x = x_of(wave, j, has_blocks(w->format));
-    for (int k = 0; k < HIDDEN_PANELS; k++) {
-        float part[TILE_ROWS][PANEL_ROWS];
-        const int64_t panel = block * HIDDEN_PANELS + k;
-        if (panel >= n_panels(w->rows)) return;
-        tile_product(wave->cpu, part, w, panel, &x, t);
-        for (int64_t i = 0; i < tile_rows(&x, t); i++)
-            memcpy(&y[i][k * PANEL_ROWS], part[i], sizeof part[i]);
-    }
-}
-
 static void gate_and_up(void *arg, int64_t task, int worker)
 {
     const Wave *wave = arg;
@@ -90,19 +75,20 @@ static void gate_and_up(void *arg, int64_t task, int worker)
     (void)worker;
     const int j = job_of(cpu->job_tasks, wave->n_jobs, task);
     const Expert *e = &wave->jobs[j].expert;
-    const int64_t block = task - cpu->job_tasks[j], at = block * HIDDEN_ROWS,
-                  n = e->gate.rows - at < HIDDEN_ROWS ? e->gate.rows - at : HIDDEN_ROWS;
-    const Tiles hidden = hidden_of(wave, j);
+    const int64_t stack = task - cpu->job_tasks[j], at = stack * STACK_ROWS, n = stack_rows(&e->gate, stack);
+    const Tiles hidden = hidden_of(wave, j), gate_x = x_of(wave, j, has_blocks(e->gate.format)),
+                up_x = x_of(wave, j, has_blocks(e->up.format));
     for (int64_t t = 0; t < n_tiles(&hidden); t++) {
-        float gate[TILE_ROWS][HIDDEN_ROWS], up[TILE_ROWS][HIDDEN_ROWS];
-        pair_product(wave, gate, &e->gate, block, j, t);
-        pair_product(wave, up, &e->up, block, j, t);
+        float gate[TILE_ROWS][STACK_ROWS], up[TILE_ROWS][STACK_ROWS];
+        tile_product(cpu, gate, &e->gate, stack, &gate_x, t);
+        tile_product(cpu, up, &e->up, stack, &up_x, t);
         const int64_t rows = tile_rows(&hidden, t);
         char *tile = tile_at(&hidden, t);
         for (int64_t i = 0; i < rows; i++) {
             cpu->kernels.silu_mul(gate[i], gate[i], up[i], (size_t)n);
             if (hidden.blocks)
-                cpu->kernels.quantize_x(tile + block * rows * X_BLOCK_BYTES, (size_t)rows, (size_t)i, gate[i], X_BLOCK);
+                cpu->kernels.quantize_x(tile + at / X_BLOCK * rows * X_BLOCK_BYTES, (size_t)rows, (size_t)i, gate[i],
+                                        (size_t)n);
             else
                 memcpy((float *)(tile + i * hidden.row_bytes) + at, gate[i], (size_t)n * sizeof(float));
         }
@@ -110,12 +96,6 @@ static void gate_and_up(void *arg, int64_t task, int worker)
 }
 
 /* ---- down ---- */
-
-static int64_t n_down_tasks(const Cpu *cpu, const Tensor *down)
-{
-    const int64_t each = panels_per_task(cpu, down);
-    return (n_panels(down->rows) + each - 1) / each;
-}
 
 static void down(void *arg, int64_t task, int worker)
 {
@@ -125,17 +105,14 @@ static void down(void *arg, int64_t task, int worker)
     const int j = job_of(cpu->job_tasks, wave->n_jobs, task);
     const Tensor *w = &wave->jobs[j].expert.down;
     const Tiles hidden = hidden_of(wave, j);
-    const int64_t each = panels_per_task(cpu, w), first = (task - cpu->job_tasks[j]) * each;
-    const int64_t end = first + each < n_panels(w->rows) ? first + each : n_panels(w->rows);
-    for (int64_t t = 0; t < n_tiles(&hidden); t++)
-        for (int64_t panel = first; panel < end; panel++) {
-            float y[TILE_ROWS][PANEL_ROWS];
-            tile_product(cpu, y, w, panel, &hidden, t);
-            const int64_t at = panel * PANEL_ROWS, n = w->rows - at < PANEL_ROWS ? w->rows - at : PANEL_ROWS;
-            for (int64_t i = 0; i < tile_rows(&hidden, t); i++)
-                memcpy(row_f32(wave->parts, wave->jobs[j].slots[t * TILE_ROWS + i]) + at, y[i],
-                       (size_t)n * sizeof(float));
-        }
+    const int64_t stack = task - cpu->job_tasks[j];
+    for (int64_t t = 0; t < n_tiles(&hidden); t++) {
+        float y[TILE_ROWS][STACK_ROWS];
+        tile_product(cpu, y, w, stack, &hidden, t);
+        for (int64_t i = 0; i < tile_rows(&hidden, t); i++)
+            memcpy(row_f32(wave->parts, wave->jobs[j].slots[t * TILE_ROWS + i]) + stack * STACK_ROWS, y[i],
+                   (size_t)stack_rows(w, stack) * sizeof(float));
+    }
 }
 
 /* ---- both ---- */
@@ -169,12 +146,12 @@ Status cpu_experts(Device *d, Tensor *parts, const Tensor *x, const ExpertJob *j
     for (int j = 0; j < n_jobs; j++) {
         const Tensor *gate = &jobs[j].expert.gate;
         rows[j + 1] = rows[j] + jobs[j].n;
-        tasks[j + 1] = tasks[j] + (gate->rows + HIDDEN_ROWS - 1) / HIDDEN_ROWS;
+        tasks[j + 1] = tasks[j] + n_stacks(gate->rows);
         work += gate->rows * gate->cols * (jobs[j].n + 1);
     }
     cpu_run(cpu, gather_row, &wave, rows[n_jobs], rows[n_jobs] * x->cols);
     cpu_run(cpu, gate_and_up, &wave, tasks[n_jobs], 2 * work);
-    for (int j = 0; j < n_jobs; j++) tasks[j + 1] = tasks[j] + n_down_tasks(cpu, &jobs[j].expert.down);
+    for (int j = 0; j < n_jobs; j++) tasks[j + 1] = tasks[j] + n_stacks(jobs[j].expert.down.rows);
     cpu_run(cpu, down, &wave, tasks[n_jobs], work);
     return OK;
 }

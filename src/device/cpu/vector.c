@@ -21,9 +21,8 @@ static void embed_row(void *arg, int64_t t, int worker)
     const Rows *op = arg;
     const Tensor *table = op->x;
     char *row = op->cpu->scratch[worker].row;
-    const int64_t panel = op->from[t] / PANEL_ROWS, in = op->from[t] % PANEL_ROWS;
-    panel_row(row, table->format, table->cols,
-              (char *)table->handle + panel * panel_bytes(table->format, table->cols), in);
+    const int64_t stack = op->from[t] / STACK_ROWS;
+    stack_row(row, table->format, table->cols, stack_at(table, stack), stack_rows(table, stack), op->from[t] % STACK_ROWS);
     format_info[table->format].decode(row_f32(op->y, t), row, (size_t)table->cols);
 }
 

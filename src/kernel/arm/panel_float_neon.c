@@ -35,7 +35,7 @@ INLINE Eight first_weights(Format format, const char *w, size_t n)
 }
 
 /* MEET_W rows of the panel from row r, and `many` of the tile. */
-INLINE void meet(Format format, float (*y)[PANEL_ROWS], size_t r, const char *w, const float *x, size_t many,
+INLINE void meet(Format format, float (*y)[STACK_ROWS], size_t r, const char *w, const float *x, size_t many,
                  size_t n_cols)
 {
     const size_t row_bytes = n_cols * bytes_per_weight(format), whole = n_cols / EIGHT * EIGHT, rest = n_cols - whole;
@@ -61,7 +61,7 @@ INLINE void meet(Format format, float (*y)[PANEL_ROWS], size_t r, const char *w,
     }
 }
 
-INLINE void product(Format format, float (*y)[PANEL_ROWS], const char *w, const float *x, size_t n, size_t n_cols)
+INLINE void product(Format format, float (*y)[STACK_ROWS], const char *w, const float *x, size_t n, size_t n_cols)
 {
     for (size_t r = 0; r < PANEL_ROWS; r += MEET_W) {
         size_t i = 0;
@@ -70,11 +70,13 @@ INLINE void product(Format format, float (*y)[PANEL_ROWS], const char *w, const 
     }
 }
 
-#define PANEL(lower, format)                                                                                   \
-    void panel_##lower##_neon(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n,           \
-                              size_t n_cols)                                                                   \
-    {                                                                                                          \
-        product(format, y, panel, tile, n, n_cols);                                                            \
+#define PANEL(lower, format)                                                                       \
+    void panel_##lower##_neon(float (*y)[STACK_ROWS], const void *stack, size_t panels,             \
+                            const void *tile, size_t n, size_t n_cols)                             \
+    {                                                                                              \
+        for (size_t p = 0; p < panels; p++)                                                        \
+            product(format, (float (*)[STACK_ROWS])&y[0][p * PANEL_ROWS],                          \
+                    (const char *)stack + p * PANEL_ROWS * n_cols * bytes_per_weight(format), tile, n, n_cols); \
     }
 PANEL(f32, F32)
 PANEL(f16, F16)

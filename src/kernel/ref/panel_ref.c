@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kernel/ref/panel_ref.c - what the product of a panel and a tile means: the numbers both stand for, multiplied
+ * kernel/ref/panel_ref.c - what the product of a stack of panels and a tile means: the numbers both stand for, multiplied
  * and added in double.
  *
  * A decoded weight and a decoded activation are floats (each rounded once), their product is exact in
@@ -51,28 +51,28 @@ static void decode_x(float *to, const void *tile, size_t n, size_t i, size_t at,
 }
 
 /* Block b of row r as files hold it. */
-static void take_block(void *block, Format format, const void *panel, size_t n_blocks, size_t b, size_t r)
+static void take_block(void *block, Format format, const void *stack, size_t panels, size_t b, size_t r)
 {
     const PanelShape s = panel_shape(format);
-    const size_t n_halves = (size_t)s.n_halves, n_words = (size_t)s.n_words;
-    const uint16_t *half = panel_halves(panel) + b * n_halves * PANEL_ROWS + r;
-    const uint32_t *word = panel_words(panel, n_blocks, n_halves) + b * n_words * PANEL_ROWS + r;
-    for (size_t h = 0; h < n_halves; h++)
-        memcpy((char *)block + s.halves_at + 2 * h, &half[h * PANEL_ROWS], sizeof *half);
-    for (size_t w = 0; w < n_words; w++)
-        memcpy((char *)block + s.words_at + 4 * w, &word[w * PANEL_ROWS], sizeof *word);
+    const PanelBlock from =
+        stack_block(stack, (size_t)s.n_halves, (size_t)s.n_words, b * panels + r / PANEL_ROWS);
+    const size_t lane = r % PANEL_ROWS;
+    for (int h = 0; h < s.n_halves; h++)
+        memcpy((char *)block + s.halves_at + 2 * h, &from.halves[(size_t)h * PANEL_ROWS + lane], 2);
+    for (int w = 0; w < s.n_words; w++)
+        memcpy((char *)block + s.words_at + 4 * w, &from.words[(size_t)panel_place(format, w) * PANEL_ROWS + lane], 4);
 }
 
-static void panel_blocks(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n, size_t n_cols,
-                         Format format)
+static void panel_blocks(float (*y)[STACK_ROWS], const void *stack, size_t panels, const void *tile, size_t n,
+                         size_t n_cols, Format format)
 {
     const size_t values = (size_t)format_info[format].block_values, n_blocks = n_cols / values;
-    for (size_t r = 0; r < PANEL_ROWS; r++) {
+    for (size_t r = 0; r < panels * PANEL_ROWS; r++) {
         double sum[TILE_ROWS] = { 0 };
         for (size_t b = 0; b < n_blocks; b++) {
             _Alignas(8) char block[sizeof(BlockQ6_K)];          /* the largest                 */
             float w[SUPER_VALUES], x[SUPER_VALUES];
-            take_block(block, format, panel, n_blocks, b, r);
+            take_block(block, format, stack, panels, b, r);
             format_info[format].decode(w, block, values);
             for (size_t i = 0; i < n; i++) {
                 decode_x(x, tile, n, i, b * values, values);
@@ -84,10 +84,10 @@ static void panel_blocks(float (*y)[PANEL_ROWS], const void *panel, const void *
 }
 
 #define PANEL(lower, format)                                                                                   \
-    void panel_##lower##_ref(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n,            \
-                             size_t n_cols)                                                                    \
+    void panel_##lower##_ref(float (*y)[STACK_ROWS], const void *stack, size_t panels, const void *tile,        \
+                             size_t n, size_t n_cols)                                                          \
     {                                                                                                          \
-        panel_blocks(y, panel, tile, n, n_cols, format);                                                       \
+        panel_blocks(y, stack, panels, tile, n, n_cols, format);                                               \
     }
 PANEL(q4_0, Q4_0)
 PANEL(q4_1, Q4_1)
@@ -102,35 +102,29 @@ PANEL(q6_k, Q6_K)
 
 /* ---- weights without ---- */
 
-void panel_f32_ref(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n, size_t n_cols)
+static void stack_of(float (*y)[STACK_ROWS], const void *stack, size_t panels, const float *x, size_t n,
+                     size_t n_cols, Format format)
 {
-    const float *w = panel, *x = tile;
     for (size_t i = 0; i < n; i++)
-        for (size_t r = 0; r < PANEL_ROWS; r++) {
+        for (size_t r = 0; r < panels * PANEL_ROWS; r++) {
             double sum = 0.0;
-            for (size_t k = 0; k < n_cols; k++) sum += (double)w[r * n_cols + k] * (double)x[i * n_cols + k];
+            for (size_t k = 0; k < n_cols; k++) {
+                const size_t at = r * n_cols + k;
+                const float w = format == F32   ? ((const float *)stack)[at]
+                                : format == F16 ? f16_to_f32(((const uint16_t *)stack)[at])
+                                                : bf16_to_f32(((const uint16_t *)stack)[at]);
+                sum += (double)w * (double)x[i * n_cols + k];
+            }
             y[i][r] = (float)sum;
         }
 }
 
-static void panel_halves_of(float (*y)[PANEL_ROWS], const uint16_t *w, const float *x, size_t n, size_t n_cols,
-                            float (*widen)(uint16_t))
-{
-    for (size_t i = 0; i < n; i++)
-        for (size_t r = 0; r < PANEL_ROWS; r++) {
-            double sum = 0.0;
-            for (size_t k = 0; k < n_cols; k++)
-                sum += (double)widen(w[r * n_cols + k]) * (double)x[i * n_cols + k];
-            y[i][r] = (float)sum;
-        }
-}
-
-void panel_f16_ref(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n, size_t n_cols)
-{
-    panel_halves_of(y, panel, tile, n, n_cols, f16_to_f32);
-}
-
-void panel_bf16_ref(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n, size_t n_cols)
-{
-    panel_halves_of(y, panel, tile, n, n_cols, bf16_to_f32);
-}
+#define STACK(lower, format)                                                                                   \
+    void panel_##lower##_ref(float (*y)[STACK_ROWS], const void *stack, size_t panels, const void *tile,       \
+                             size_t n, size_t n_cols)                                                          \
+    {                                                                                                          \
+        stack_of(y, stack, panels, tile, n, n_cols, format);                                                   \
+    }
+STACK(f32, F32)
+STACK(f16, F16)
+STACK(bf16, BF16)

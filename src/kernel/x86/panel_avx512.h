@@ -32,31 +32,42 @@
 
 /* The kernel of a format from its `product`, which becomes one loop for each n. */
 #define PANEL_KERNEL(name)                                                                        \
-    void name(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n,              \
-              size_t n_cols)                                                                      \
+    void name(float (*y)[STACK_ROWS], const void *stack, size_t panels, const void *tile,         \
+              size_t n, size_t n_cols)                                                            \
     {                                                                                             \
         switch (n) {                                                                              \
-        case 1: product(y, panel, tile, 1, n_cols); break;                                        \
-        case 2: product(y, panel, tile, 2, n_cols); break;                                        \
-        case 3: product(y, panel, tile, 3, n_cols); break;                                        \
-        case 4: product(y, panel, tile, 4, n_cols); break;                                        \
-        case 5: product(y, panel, tile, 5, n_cols); break;                                        \
-        case 6: product(y, panel, tile, 6, n_cols); break;                                        \
-        case 7: product(y, panel, tile, 7, n_cols); break;                                        \
-        case 8: product(y, panel, tile, 8, n_cols); break;                                        \
+        case 1: product(y, stack, panels, tile, 1, n_cols); break;                                \
+        case 2: product(y, stack, panels, tile, 2, n_cols); break;                                \
+        case 3: product(y, stack, panels, tile, 3, n_cols); break;                                \
+        case 4: product(y, stack, panels, tile, 4, n_cols); break;                                \
+        case 5: product(y, stack, panels, tile, 5, n_cols); break;                                \
+        case 6: product(y, stack, panels, tile, 6, n_cols); break;                                \
+        case 7: product(y, stack, panels, tile, 7, n_cols); break;                                \
+        case 8: product(y, stack, panels, tile, 8, n_cols); break;                                \
         }                                                                                         \
     }
 _Static_assert(TILE_ROWS == 8, "one case for each");
 
-/* How far ahead of the words a lone row of activations asks for memory.  The machine's own
- * prefetchers stop at the end of a page; a prefetch past the end of a panel does no harm. */
-enum { AHEAD_BYTES = 4096 };
+/* Blocks as they lie in the stack: block b of panel p. */
+#define EACH_BLOCK                                                                                \
+    for (size_t b = 0; b < n_blocks; b++)                                                         \
+        for (size_t p = 0; p < panels; p++)
 
-PANEL_INLINE void ask_ahead(const uint32_t *words, int n_words, size_t n)
+/* Sums wait in y while the blocks of other panels have their turn. */
+PANEL_INLINE void clear(float (*y)[STACK_ROWS], size_t panels, size_t n)
 {
-    if (n > 1) return;
-    for (int k = 0; k < n_words; k++)
-        _mm_prefetch((const char *)(words + k * PANEL_ROWS) + AHEAD_BYTES, _MM_HINT_T0);
+    EACH_ROW for (size_t p = 0; p < panels; p++)
+        _mm512_storeu_ps(y[i] + p * PANEL_ROWS, _mm512_setzero_ps());
+}
+
+PANEL_INLINE __m512 sum_so_far(float (*y)[STACK_ROWS], size_t p, size_t i)
+{
+    return _mm512_loadu_ps(y[i] + p * PANEL_ROWS);
+}
+
+PANEL_INLINE void keep_sum(float (*y)[STACK_ROWS], size_t p, size_t i, __m512 sum)
+{
+    _mm512_storeu_ps(y[i] + p * PANEL_ROWS, sum);
 }
 
 /* Word k of sixteen rows. */

@@ -112,7 +112,7 @@ INLINE void meet(Format format, __m512 (*sums)[TILE_ROWS], const Part *part, con
     }
 }
 
-INLINE void some_rows(Format format, float (*y)[PANEL_ROWS], const char *w, const float *x, size_t n, size_t n_cols)
+INLINE void some_rows(Format format, float (*y)[STACK_ROWS], const char *w, const float *x, size_t n, size_t n_cols)
 {
     __m512 sums[PANEL_ROWS][TILE_ROWS];
     Part part = { .row_bytes = n_cols * bytes_per_weight(format), .n = n };
@@ -139,11 +139,13 @@ INLINE void some_rows(Format format, float (*y)[PANEL_ROWS], const char *w, cons
 }
 
 #define PANEL(lower, format)                                                                       \
-    void panel_##lower##_avx512(float (*y)[PANEL_ROWS], const void *panel, const void *tile,       \
-                                size_t n, size_t n_cols)                                           \
+    void panel_##lower##_avx512(float (*y)[STACK_ROWS], const void *stack, size_t panels,             \
+                            const void *tile, size_t n, size_t n_cols)                             \
     {                                                                                              \
-        if (n == 1) one_row(format, y[0], panel, tile, n_cols);                                    \
-        else some_rows(format, y, panel, tile, n, n_cols);                                         \
+        const char *w = stack;                                                                     \
+        for (size_t p = 0; p < panels; p++, w += PANEL_ROWS * n_cols * bytes_per_weight(format))   \
+            if (n == 1) one_row(format, y[0] + p * PANEL_ROWS, w, tile, n_cols);                   \
+            else some_rows(format, (float (*)[STACK_ROWS])&y[0][p * PANEL_ROWS], w, tile, n, n_cols);  \
     }
 PANEL(f32, F32)
 PANEL(bf16, BF16)

@@ -58,34 +58,30 @@ PANEL_INLINE void add_minimums(__m512 sum[], const uint32_t *words, unsigned j,
     EACH_ROW sum[i] = _mm512_fmadd_ps(second, _mm512_set1_ps(minus->high[j][i]), sum[i]);
 }
 
-PANEL_INLINE void add_scaled(float (*y)[PANEL_ROWS], const __m512 sum[], __m512 scale, size_t n)
+PANEL_INLINE void add_scaled(float (*y)[STACK_ROWS], size_t p, const __m512 sum[], __m512 scale, size_t n)
 {
-    EACH_ROW _mm512_storeu_ps(y[i], _mm512_fmadd_ps(scale, sum[i], _mm512_loadu_ps(y[i])));
+    EACH_ROW keep_sum(y, p, i, _mm512_fmadd_ps(scale, sum[i], sum_so_far(y, p, i)));
 }
 
-PANEL_INLINE void product(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n,
-                          size_t n_cols)
+PANEL_INLINE void product(float (*y)[STACK_ROWS], const void *stack, size_t panels,
+                          const void *tile, size_t n, size_t n_cols)
 {
     const size_t n_blocks = n_cols / SUPER_VALUES;
-    const uint16_t *halves = panel_halves(panel);
-    const uint32_t *words = panel_words(panel, n_blocks, N_HALVES);
-    EACH_ROW _mm512_storeu_ps(y[i], _mm512_setzero_ps());
-    for (size_t b = 0; b < n_blocks; b++) {
+    clear(y, panels, n);
+    EACH_BLOCK {
+        const PanelBlock block = stack_block(stack, N_HALVES, N_WORDS, b * panels + p);
         __m512 sum[TILE_ROWS];
         MinusSums minus;
         minus_sums(&minus, tile, n, b);
-        ask_ahead(words, N_WORDS, n);
         EACH_ROW sum[i] = _mm512_setzero_ps();
-        UNROLL_8 for (unsigned j = 0; j < 8; j++) add_minimums(sum, words, j, &minus, n);
-        add_scaled(y, sum, half_at(halves + PANEL_ROWS), n);
+        UNROLL_8 for (unsigned j = 0; j < 8; j++) add_minimums(sum, block.words, j, &minus, n);
+        add_scaled(y, p, sum, half_at(block.halves + PANEL_ROWS), n);
         EACH_ROW sum[i] = _mm512_setzero_ps();
         UNROLL_8 for (unsigned j = 0; j < 8; j++) {
             const XBlock x = x_block(tile, n, 8 * b + j);
-            add_pair(sum, words, j, &x, n);
+            add_pair(sum, block.words, j, &x, n);
         }
-        add_scaled(y, sum, _mm512_mul_ps(half_at(halves), _mm512_set1_ps(0.25f)), n);
-        halves += N_HALVES * PANEL_ROWS;
-        words += N_WORDS * PANEL_ROWS;
+        add_scaled(y, p, sum, _mm512_mul_ps(half_at(block.halves), _mm512_set1_ps(0.25f)), n);
     }
 }
 

@@ -16,7 +16,8 @@ enum { N_HALVES = 1, N_WORDS = 27, LOW_WORDS = 8, GROUP_WORDS = 24 };
  * is odd. */
 PANEL_INLINE __m512i weights(const uint32_t *words, unsigned j, int k)
 {
-    const __m512i low = word_at(words, LOW_WORDS + 8 * (int)(j / 4) + k), high = word_at(words, k);
+    const __m512i low = word_at(words, panel_place(Q3_K, LOW_WORDS + 8 * (int)(j / 4) + k)),
+                  high = word_at(words, panel_place(Q3_K, k));
     const unsigned from = j, to = j % 2 ? 4 : 2;
     const __m512i two = _mm512_and_si512(j % 4 < 2 ? low : _mm512_srli_epi32(low, 4),
                                          each_byte(j % 2 ? 12 : 3));
@@ -28,7 +29,8 @@ PANEL_INLINE __m512i weights(const uint32_t *words, unsigned j, int k)
 /* Small scales 4q to 4q + 3, a byte each, 32 too large: what q3_k_scales does for one row. */
 PANEL_INLINE __m512i scale_bytes(const uint32_t *words, int q)
 {
-    const __m512i low = word_at(words, GROUP_WORDS + q % 2), high = word_at(words, GROUP_WORDS + 2);
+    const __m512i low = word_at(words, panel_place(Q3_K, GROUP_WORDS + q % 2)),
+                  high = word_at(words, panel_place(Q3_K, GROUP_WORDS + 2));
     const __m512i four =
         _mm512_and_si512(q < 2 ? low : _mm512_srli_epi32(low, 4), each_byte(15));
     const __m512i two = q < 2 ? _mm512_slli_epi32(high, q == 0 ? 4 : 2)
@@ -55,27 +57,23 @@ PANEL_INLINE void add_pair(__m512 sum[], const uint32_t *words, unsigned j, cons
     EACH_ROW sum[i] = add_halves(sum[i], first[i], second[i], scales, x, i);
 }
 
-PANEL_INLINE void product(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n,
-                          size_t n_cols)
+PANEL_INLINE void product(float (*y)[STACK_ROWS], const void *stack, size_t panels,
+                          const void *tile, size_t n, size_t n_cols)
 {
     const size_t n_blocks = n_cols / SUPER_VALUES;
-    const uint16_t *halves = panel_halves(panel);
-    const uint32_t *words = panel_words(panel, n_blocks, N_HALVES);
-    EACH_ROW _mm512_storeu_ps(y[i], _mm512_setzero_ps());
-    for (size_t b = 0; b < n_blocks; b++) {
+    clear(y, panels, n);
+    EACH_BLOCK {
+        const PanelBlock block = stack_block(stack, N_HALVES, N_WORDS, b * panels + p);
         __m512 sum[TILE_ROWS];
         HalfStarts starts;
         half_starts(&starts, tile, n, b, 2, 4);
         EACH_ROW sum[i] = _mm512_setzero_ps();
-        ask_ahead(words, N_WORDS, n);
         UNROLL_8 for (unsigned j = 0; j < 8; j++) {
             const XBlock x = x_block(tile, n, 8 * b + j);
-            add_pair(sum, words, j, &starts, &x, n);
+            add_pair(sum, block.words, j, &starts, &x, n);
         }
-        const __m512 scale = _mm512_mul_ps(half_at(halves), _mm512_set1_ps(0.25f));
-        EACH_ROW _mm512_storeu_ps(y[i], _mm512_fmadd_ps(scale, sum[i], _mm512_loadu_ps(y[i])));
-        halves += N_HALVES * PANEL_ROWS;
-        words += N_WORDS * PANEL_ROWS;
+        const __m512 scale = _mm512_mul_ps(half_at(block.halves), _mm512_set1_ps(0.25f));
+        EACH_ROW keep_sum(y, p, i, _mm512_fmadd_ps(scale, sum[i], sum_so_far(y, p, i)));
     }
 }
 

@@ -28,26 +28,23 @@ PANEL_INLINE void quarter(__m512 sum[], const uint32_t *words, const KGroups *gr
               k_minimum(groups, j + 1), next_x, n);
 }
 
-PANEL_INLINE void product(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n,
-                          size_t n_cols)
+PANEL_INLINE void product(float (*y)[STACK_ROWS], const void *stack, size_t panels,
+                          const void *tile, size_t n, size_t n_cols)
 {
     const size_t n_blocks = n_cols / SUPER_VALUES;
-    const uint16_t *halves = panel_halves(panel);
-    const uint32_t *words = panel_words(panel, n_blocks, N_HALVES);
-    __m512 sum[TILE_ROWS];
-    EACH_ROW sum[i] = _mm512_setzero_ps();
-    for (size_t b = 0; b < n_blocks; b++) {
-        const KGroups groups = k_groups_at(halves, words);
-        ask_ahead(words, N_WORDS, n);
+    clear(y, panels, n);
+    EACH_BLOCK {
+        const PanelBlock block = stack_block(stack, N_HALVES, N_WORDS, b * panels + p);
+        __m512 sum[TILE_ROWS];
+        EACH_ROW sum[i] = sum_so_far(y, p, i);
+        const KGroups groups = k_groups_at(block.halves, block.words);
         UNROLL_8 for (unsigned j = 0; j < 8; j += 2) {
             const XBlock x = x_block(tile, n, 8 * b + j), next_x = x_block(tile, n, 8 * b + j + 1);
-            quarter(sum, words + (GROUP_WORDS + j / 2 * QUARTER_WORDS) * PANEL_ROWS, &groups, j,
+            quarter(sum, block.words + (GROUP_WORDS + j / 2 * QUARTER_WORDS) * PANEL_ROWS, &groups, j,
                     &x, &next_x, n);
         }
-        halves += N_HALVES * PANEL_ROWS;
-        words += N_WORDS * PANEL_ROWS;
+        EACH_ROW keep_sum(y, p, i, sum[i]);
     }
-    EACH_ROW _mm512_storeu_ps(y[i], sum[i]);
 }
 
 PANEL_KERNEL(panel_q4_k_avx512)

@@ -18,11 +18,12 @@ PANEL_INLINE __m512i weights(__m512i low, __m512i high, unsigned j)
 PANEL_INLINE void quarter(__m512 sum[], const uint32_t *words, const KGroups *groups, unsigned j,
                           const XBlock *x, const XBlock *next_x, size_t n)
 {
-    const uint32_t *low_words = words + (LOW_WORDS + j / 2 * QUARTER_WORDS) * PANEL_ROWS;
+    const int low_words = LOW_WORDS + (int)j / 2 * QUARTER_WORDS;
     __m512i dot[TILE_ROWS], next_dot[TILE_ROWS];
     EACH_ROW dot[i] = next_dot[i] = _mm512_setzero_si512();
     UNROLL_8 for (int k = 0; k < QUARTER_WORDS; k++) {
-        const __m512i low = word_at(low_words, k), high = word_at(words, HIGH_WORDS + k);
+        const __m512i low = word_at(words, panel_place(Q5_K, low_words + k)),
+                      high = word_at(words, panel_place(Q5_K, HIGH_WORDS + k));
         const __m512i w = weights(low, high, j);
         const __m512i next_w = weights(_mm512_srli_epi32(low, 4), high, j + 1);
         EACH_ROW dot[i] = dot_4(dot[i], w, x, i, k);
@@ -32,25 +33,22 @@ PANEL_INLINE void quarter(__m512 sum[], const uint32_t *words, const KGroups *gr
     add_group(sum, next_dot, k_scale(groups, j + 1), k_minimum(groups, j + 1), next_x, n);
 }
 
-PANEL_INLINE void product(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n,
-                          size_t n_cols)
+PANEL_INLINE void product(float (*y)[STACK_ROWS], const void *stack, size_t panels,
+                          const void *tile, size_t n, size_t n_cols)
 {
     const size_t n_blocks = n_cols / SUPER_VALUES;
-    const uint16_t *halves = panel_halves(panel);
-    const uint32_t *words = panel_words(panel, n_blocks, N_HALVES);
-    __m512 sum[TILE_ROWS];
-    EACH_ROW sum[i] = _mm512_setzero_ps();
-    for (size_t b = 0; b < n_blocks; b++) {
-        const KGroups groups = k_groups_at(halves, words);
-        ask_ahead(words, N_WORDS, n);
+    clear(y, panels, n);
+    EACH_BLOCK {
+        const PanelBlock block = stack_block(stack, N_HALVES, N_WORDS, b * panels + p);
+        __m512 sum[TILE_ROWS];
+        EACH_ROW sum[i] = sum_so_far(y, p, i);
+        const KGroups groups = k_groups_at(block.halves, block.words);
         UNROLL_8 for (unsigned j = 0; j < 8; j += 2) {
             const XBlock x = x_block(tile, n, 8 * b + j), next_x = x_block(tile, n, 8 * b + j + 1);
-            quarter(sum, words, &groups, j, &x, &next_x, n);
+            quarter(sum, block.words, &groups, j, &x, &next_x, n);
         }
-        halves += N_HALVES * PANEL_ROWS;
-        words += N_WORDS * PANEL_ROWS;
+        EACH_ROW keep_sum(y, p, i, sum[i]);
     }
-    EACH_ROW _mm512_storeu_ps(y[i], sum[i]);
 }
 
 PANEL_KERNEL(panel_q5_k_avx512)

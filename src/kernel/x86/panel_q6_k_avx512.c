@@ -14,8 +14,8 @@ enum { N_HALVES = 1, N_WORDS = 52, HIGH_WORDS = 32, GROUP_WORDS = 48 };
 PANEL_INLINE __m512i weights(const uint32_t *words, int j, int k)
 {
     const int half = j / 4, run = j % 4;
-    const __m512i low = word_at(words, 16 * half + 8 * (run % 2) + k);
-    const __m512i high = word_at(words, HIGH_WORDS + 8 * half + k);
+    const __m512i low = word_at(words, panel_place(Q6_K, 16 * half + 8 * (run % 2) + k));
+    const __m512i high = word_at(words, panel_place(Q6_K, HIGH_WORDS + 8 * half + k));
     const __m512i four =
         _mm512_and_si512(run < 2 ? low : _mm512_srli_epi32(low, 4), each_byte(15));
     const __m512i two = run == 0   ? _mm512_slli_epi32(high, 4)
@@ -28,7 +28,7 @@ PANEL_INLINE __m512i weights(const uint32_t *words, int j, int k)
 /* Small scale 0 <= g < 16. */
 PANEL_INLINE __m512i small_scale(const uint32_t *words, int g)
 {
-    const __m512i four = word_at(words, GROUP_WORDS + g / 4);
+    const __m512i four = word_at(words, panel_place(Q6_K, GROUP_WORDS + g / 4));
     return _mm512_srai_epi32(_mm512_slli_epi32(four, (unsigned)(24 - 8 * (g % 4))), 24);
 }
 
@@ -54,27 +54,23 @@ PANEL_INLINE void add_group(__m512 sum[], const uint32_t *words, int j, const Ha
     }
 }
 
-PANEL_INLINE void product(float (*y)[PANEL_ROWS], const void *panel, const void *tile, size_t n,
-                          size_t n_cols)
+PANEL_INLINE void product(float (*y)[STACK_ROWS], const void *stack, size_t panels,
+                          const void *tile, size_t n, size_t n_cols)
 {
     const size_t n_blocks = n_cols / SUPER_VALUES;
-    const uint16_t *halves = panel_halves(panel);
-    const uint32_t *words = panel_words(panel, n_blocks, N_HALVES);
-    EACH_ROW _mm512_storeu_ps(y[i], _mm512_setzero_ps());
-    for (size_t b = 0; b < n_blocks; b++) {
+    clear(y, panels, n);
+    EACH_BLOCK {
+        const PanelBlock block = stack_block(stack, N_HALVES, N_WORDS, b * panels + p);
         __m512 sum[TILE_ROWS];
         HalfStarts starts;
         half_starts(&starts, tile, n, b, 5, 5);
         EACH_ROW sum[i] = _mm512_setzero_ps();
-        ask_ahead(words, N_WORDS, n);
         UNROLL_8 for (int j = 0; j < 8; j++) {
             const XBlock x = x_block(tile, n, 8 * b + (size_t)j);
-            add_group(sum, words, j, &starts, &x, n);
+            add_group(sum, block.words, j, &starts, &x, n);
         }
-        const __m512 scale = half_at(halves);
-        EACH_ROW _mm512_storeu_ps(y[i], _mm512_fmadd_ps(scale, sum[i], _mm512_loadu_ps(y[i])));
-        halves += N_HALVES * PANEL_ROWS;
-        words += N_WORDS * PANEL_ROWS;
+        const __m512 scale = half_at(block.halves);
+        EACH_ROW keep_sum(y, p, i, _mm512_fmadd_ps(scale, sum[i], sum_so_far(y, p, i)));
     }
 }
 

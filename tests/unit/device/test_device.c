@@ -46,16 +46,19 @@ static void memory_is_checked(void **state)
         d->ops->free(d, &t);
 
         /* A weight is filled from where a panel begins, and not beyond its end. */
-        static const char rows[40 * 18];
-        assert_int_equal(d->ops->alloc_weight(d, Q4_0, 33, 31, &t), BAD_ARGUMENT);
-        assert_int_equal(d->ops->alloc_weight(d, Q4_0, 33, 32, &t), OK);
+        static const char rows[161 * 18];
+        assert_int_equal(d->ops->alloc_weight(d, Q4_0, 160, 31, &t), BAD_ARGUMENT);
+        assert_int_equal(d->ops->alloc_weight(d, Q4_0, 160, 32, &t), OK);
         assert_int_equal(t.layout == LAYOUT_WEIGHT || d->ops->fill_rows == 1, true);
-        assert_int_equal(d->ops->fill(d, &t, 0, 34, rows), BAD_ARGUMENT);
-        assert_int_equal(d->ops->fill(d, &t, 32, 2, rows), BAD_ARGUMENT);
-        assert_int_equal(d->ops->fill(d, &t, -16, 16, rows), BAD_ARGUMENT);
-        if (d->ops->fill_rows > 1) assert_int_equal(d->ops->fill(d, &t, 3, 16, rows), BAD_ARGUMENT);
-        assert_int_equal(d->ops->fill(d, &t, 32, 1, rows), OK);
-        assert_int_equal(d->ops->fill(d, &t, 0, 33, rows), OK);
+        assert_int_equal(d->ops->fill(d, &t, 0, 161, rows), BAD_ARGUMENT);
+        assert_int_equal(d->ops->fill(d, &t, 128, 33, rows), BAD_ARGUMENT);
+        assert_int_equal(d->ops->fill(d, &t, -128, 128, rows), BAD_ARGUMENT);
+        if (d->ops->fill_rows > 1) {
+            assert_int_equal(d->ops->fill(d, &t, 3, 128, rows), BAD_ARGUMENT);
+            assert_int_equal(d->ops->fill(d, &t, 0, 127, rows), BAD_ARGUMENT);
+        }
+        assert_int_equal(d->ops->fill(d, &t, 128, 32, rows), OK);
+        assert_int_equal(d->ops->fill(d, &t, 0, 160, rows), OK);
         d->ops->free(d, &t);
 
         const float x[4] = { 1, 2, 3, 4 };

@@ -102,8 +102,10 @@ static void assert_row(const World *w, int i, int64_t row)
     char got[COLS * 4];
     const char *at = w->device->ops->host(w->device, &w->tensors[i]);
     if (w->tensors[i].layout == LAYOUT_WEIGHT)
-        panel_row(got, e->format, e->cols,
-                  at + row / PANEL_ROWS * panel_bytes(e->format, e->cols), row % PANEL_ROWS);
+        stack_row(got, e->format, e->cols,
+                  at + row / STACK_ROWS * stack_bytes(e->format, e->cols, STACK_ROWS),
+                  e->rows - row / STACK_ROWS * STACK_ROWS < STACK_ROWS ? e->rows % STACK_ROWS : STACK_ROWS,
+                  row % STACK_ROWS);
     else
         memcpy(got, at + row * row_bytes, (size_t)row_bytes);
     if (memcmp(got, truth + e->offset + there * row_bytes, (size_t)row_bytes))
