@@ -114,7 +114,7 @@ static Status set_choice(const Option *o, const char *where, const char *text, V
     if (!choice.found) {
         char words[100] = "";
         for (const char *c = o->meta; *c && strlen(words) < sizeof words - 8; c++)
-            strcat(words, *c == '|' ? " or " : (char[]){ *c, 0 });
+            strcat(words, *c != '|' ? (char[]){ *c, 0 } : strchr(c + 1, '|') ? ", " : " or ");
         return fail(error, BAD_ARGUMENT, "%s: expected %s, found '%s'", where, words, text);
     }
     value->text  = text;

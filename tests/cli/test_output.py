@@ -169,8 +169,8 @@ class Trouble(Case):
             resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))
         if mixt("version", preexec_fn=small).returncode:
             self.skipTest("a sanitizer wants more address space")
-        long = model("long.gguf", "--context", "200M")
-        self.one_line(self.expect(mixt("run", long, "Once", "--ctx", "200M", preexec_fn=small), 71), "--ctx")
+        long = model("long.gguf", "--context", "2M")
+        self.one_line(self.expect(mixt("run", long, "Once", "--ctx", "2M", preexec_fn=small), 71), "--ctx")
 
     def job(self, *words, before=(), **more):
         return subprocess.Popen([*before, MIXT, *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
