@@ -8,7 +8,7 @@
  *
  * Bits     What a kernel computes depends on its arguments only, never on addresses (decision D1).
  *          Instruction sets may differ from each other within the bounds that tests/kernel derives;
- *          decoders and rotations may not differ at all. */
+ *          rotations, attention and quantised activations may not differ at all. */
 #ifndef KERNEL_KERNEL_H
 #define KERNEL_KERNEL_H
 
@@ -48,10 +48,7 @@ static inline XBlock x_block(const void *tile, size_t n, size_t b)
                      (const int32_t *)(words + 3 * n) };
 }
 
-typedef void  DecodeFn (float *to, const void *from, size_t n);
 typedef void  EncodeFn (void *to, const float *from, size_t n);
-typedef float DotFn    (const float *w, const float *x, size_t n);
-typedef void  Dot4Fn   (float y[4], const float *w, const float *const x[4], size_t n);
 typedef void  NormFn   (float *y, const float *x, const float *g, size_t n, float eps);
 typedef void  AddFn    (float *y, const float *x, size_t n);
 typedef void  AxpyFn   (float *y, float a, const float *x, size_t n);
@@ -100,8 +97,6 @@ CpuSet cpu_detect(void);                                    /* the best this mac
  * better. `set` is at most cpu_detect(). */
 void kernels_select(Kernels *table, CpuSet set);
 
-/* The decoder of a format; NULL for F32, which needs none. */
-DecodeFn *kernels_decoder(const Kernels *table, Format format);
 /* The product of a stack in this format with a tile. */
 PanelFn *kernels_panel(const Kernels *table, Format format);
 

@@ -71,18 +71,6 @@ void kernels_select(Kernels *table, CpuSet set)
 #endif
 }
 
-DecodeFn *kernels_decoder(const Kernels *table, Format format)
-{
-    DecodeFn *const decoders[N_FORMATS] = {
-        [F16]  = table->decode_f16,  [BF16] = table->decode_bf16,
-        [Q4_0] = table->decode_q4_0, [Q4_1] = table->decode_q4_1, [Q5_0] = table->decode_q5_0,
-        [Q5_1] = table->decode_q5_1, [Q8_0] = table->decode_q8_0,
-        [Q2_K] = table->decode_q2_k, [Q3_K] = table->decode_q3_k, [Q4_K] = table->decode_q4_k,
-        [Q5_K] = table->decode_q5_k, [Q6_K] = table->decode_q6_k,
-    };
-    return decoders[format];
-}
-
 PanelFn *kernels_panel(const Kernels *table, Format format)
 {
     PanelFn *const panels[N_FORMATS] = {

@@ -4,8 +4,6 @@
 
 void kernels_fill_neon(Kernels *table)
 {
-    table->dot_f32       = dot_f32_neon;
-    table->dot4_f32      = dot4_f32_neon;
     table->quantize_x    = quantize_x_neon;
     table->panel_f32     = panel_f32_neon;
     table->panel_f16     = panel_f16_neon;

@@ -9,39 +9,6 @@
 #include <immintrin.h>
 #include <string.h>
 
-/* A half from a block, to all lanes.  The conversion is exact and quiets NaN as f16_to_f32 does. */
-static inline __m256 half_to_8(uint16_t half)
-{
-    return _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
-}
-
-/* Sixteen signed bytes: to[i] = q[i] * scale. */
-static inline void put_scaled_16(float *to, __m128i q, __m256 scale)
-{
-    const __m256 a = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q));
-    const __m256 b = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(q, q)));
-    _mm256_storeu_ps(to, _mm256_mul_ps(a, scale));
-    _mm256_storeu_ps(to + 8, _mm256_mul_ps(b, scale));
-}
-
-/* Sixteen bytes 0 to 127: to[i] = scale * q[i] - minimum, rounded twice as the definition does. */
-static inline void put_line_16(float *to, __m128i q, __m256 scale, __m256 minimum)
-{
-    const __m256 a = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(q));
-    const __m256 b = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(q, q)));
-    _mm256_storeu_ps(to, _mm256_sub_ps(_mm256_mul_ps(scale, a), minimum));
-    _mm256_storeu_ps(to + 8, _mm256_sub_ps(_mm256_mul_ps(scale, b), minimum));
-}
-
-/* The same with a minimum that is added. */
-static inline void put_sum_16(float *to, __m128i q, __m256 scale, __m256 minimum)
-{
-    const __m256 a = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(q));
-    const __m256 b = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(q, q)));
-    _mm256_storeu_ps(to, _mm256_add_ps(_mm256_mul_ps(a, scale), minimum));
-    _mm256_storeu_ps(to + 8, _mm256_add_ps(_mm256_mul_ps(b, scale), minimum));
-}
-
 /* Lower and upper half of 32 bytes. */
 static inline __m128i low_16(__m256i bytes)
 {
@@ -51,28 +18,6 @@ static inline __m128i low_16(__m256i bytes)
 static inline __m128i high_16(__m256i bytes)
 {
     return _mm256_extracti128_si256(bytes, 1);
-}
-
-/* Sixteen bytes with two quants of four bits each -> 32 bytes: lower halves, then upper halves. */
-static inline __m256i nibbles_of_16(const uint8_t *low)
-{
-    const __m128i bytes = _mm_loadu_si128((const __m128i *)low);
-    const __m256i both =
-        _mm256_inserti128_si256(_mm256_castsi128_si256(bytes), _mm_srli_epi16(bytes, 4), 1);
-    return _mm256_and_si256(both, _mm256_set1_epi8(15));
-}
-
-/* Thirty-two bits -> 32 bytes, 16 where the bit is set. */
-static inline __m256i fifth_bits(const uint8_t high[4])
-{
-    int bits;
-    memcpy(&bits, high, sizeof bits);
-    const __m256i spread =
-        _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0);
-    const __m256i mask = _mm256_set1_epi64x((long long)0x8040201008040201u);
-    const __m256i bytes =
-        _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(bits), spread), mask);
-    return _mm256_and_si256(_mm256_cmpeq_epi8(bytes, mask), _mm256_set1_epi8(16));
 }
 
 /* The lanes added up: halves, then halves of halves. */

@@ -17,12 +17,4 @@ static inline __mmask16 first_lanes_16(size_t n)
     return (__mmask16)((1u << n) - 1);
 }
 
-/* Scale times q minus minimum for the sixteen quants there are: a table that decodes four bits with
- * one permutation, rounded as the definition does. */
-static inline __m512 line_of_16(__m512 scale, __m512 minimum)
-{
-    const __m512 q = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    return _mm512_sub_ps(_mm512_mul_ps(scale, q), minimum);
-}
-
 #endif

@@ -4,11 +4,6 @@
 
 void kernels_fill_avx512(Kernels *table)
 {
-    table->decode_q4_k = decode_q4_k_avx512;
-    table->decode_q6_k = decode_q6_k_avx512;
-    table->decode_q8_0 = decode_q8_0_avx512;
-    table->dot_f32     = dot_f32_avx512;
-    table->dot4_f32    = dot4_f32_avx512;
     table->quantize_x  = quantize_x_avx512;
     table->panel_q4_0  = panel_q4_0_avx512;
     table->panel_q4_1  = panel_q4_1_avx512;
