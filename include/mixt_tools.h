@@ -101,8 +101,8 @@ MIXT_API int64_t mixt_model_expert_bytes(const mixt_model *model, size_t layer);
 
 /* Where the time of an engine's steps went, since it was made or last asked with `reset`: one row for each
  * kind of work ("q, k, v", "experts", ..), the last one for what lies between ("between").  Weights are counted once
- * a step, keys and values once a sequence.  Writes at most `room` rows; *n_rows is how many there are: 0 unless the engine
- * was made with `profile`. */
+ * a step, keys and values once a sequence.  Writes at most `room` rows; *n_rows is how many there are: 0 unless
+ * the engine was made with `profile`. */
 typedef struct mixt_profile_row {
     const char *name;                   /* static                                               */
     int64_t     n_calls, ns, bytes, operations;     /* a multiply-accumulate is 2 operations    */

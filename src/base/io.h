@@ -55,8 +55,8 @@ Status write_file(const char *path, const void *bytes, size_t n_bytes, Error *er
 
 typedef enum IoCall { IO_OPEN, IO_READ, IO_WRITE, IO_SYNC, IO_RENAME, IO_ROOM } IoCall;
 /* Called before each system call when set; a non-zero answer is the errno it "returned";
- * IO_FAULT_SHORT halves the transfer instead.  Any thread may be the caller.  IO_ROOM asks for the room on the disk: ENOSPC plays
- * one without any. */
+ * IO_FAULT_SHORT halves the transfer instead.  Any thread may be the caller.  IO_ROOM asks for the room on the
+ * disk: ENOSPC plays one without any. */
 enum { IO_FAULT_SHORT = -1 };
 extern int (*io_fault)(IoCall call);
 

@@ -80,7 +80,8 @@ LANES_INLINE Ints numbers(Format format, const uint32_t *words, int half, int ru
     case Q4_0: case Q4_1:
         return moved(word_at(format, words, k % 4), k < 4 ? 0 : 4, 15);
     case Q5_0: case Q5_1:
-        return or_ints(moved(word_at(format, words, 1 + k % 4), k < 4 ? 0 : 4, 15), fifth_bits(word_at(format, words, 0), k));
+        return or_ints(moved(word_at(format, words, 1 + k % 4), k < 4 ? 0 : 4, 15),
+                       fifth_bits(word_at(format, words, 0), k));
     case Q2_K:
         return moved(word_at(format, words, 4 + 8 * half + k), 2 * run, 3);
     case Q3_K:
@@ -191,7 +192,8 @@ LANES_INLINE void add_pair(Format format, Floats sum[], const uint32_t *words, i
 }
 
 /* Two minimums of Q2_K, less than nothing: the sums of x are, too. */
-LANES_INLINE void add_minimums(Format format, Floats sum[], const uint32_t *words, int half, int run, const XBlock *x, size_t many)
+LANES_INLINE void add_minimums(Format format, Floats sum[], const uint32_t *words, int half, int run,
+                               const XBlock *x, size_t many)
 {
     const Ints four = moved(word_at(format, words, 2 * half + run / 2), 4, 15);
     const Ints a = byte_of(four, run % 2 * 2), b = byte_of(four, run % 2 * 2 + 1);

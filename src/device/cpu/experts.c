@@ -3,9 +3,10 @@
  *
  *   hidden[slot] = silu(gate * x[row]) * (up * x[row])      parts[slot] = down * hidden[slot]
  *
- * The rows of a job are copied into tiles of their own, so that every weight is read once for all of them.  A task of the
- * first sweep takes a stack of gate and of up, makes its hidden numbers for every row of its job and leaves them in the form in which
- * `down` wants them: between the sweeps nothing is stored in floats unless `down` is. */
+ * The rows of a job are copied into tiles of their own, so that every weight is read once for all of them.  A
+ * task of the first sweep takes a stack of gate and of up, makes its hidden numbers for every row of its job and
+ * leaves them in the form in which `down` wants them: between the sweeps nothing is stored in floats unless
+ * `down` is. */
 #include "device/cpu/cpu.h"
 
 #include <string.h>

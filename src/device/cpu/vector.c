@@ -22,7 +22,8 @@ static void embed_row(void *arg, int64_t t, int worker)
     const Tensor *table = op->x;
     char *row = op->cpu->scratch[worker].row;
     const int64_t stack = op->from[t] / STACK_ROWS;
-    stack_row(row, table->format, table->cols, stack_at(table, stack), stack_rows(table, stack), op->from[t] % STACK_ROWS);
+    stack_row(row, table->format, table->cols, stack_at(table, stack), stack_rows(table, stack),
+              op->from[t] % STACK_ROWS);
     format_info[table->format].decode(row_f32(op->y, t), row, (size_t)table->cols);
 }
 

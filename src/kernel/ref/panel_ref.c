@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kernel/ref/panel_ref.c - what the product of a stack of panels and a tile means: the numbers both stand for, multiplied
- * and added in double.
+ * kernel/ref/panel_ref.c - what the product of a stack of panels and a tile means: the numbers both stand for,
+ * multiplied and added in double.
  *
  * A decoded weight and a decoded activation are floats (each rounded once), their product is exact in
  * double, so the one rounding at the end is all that remains visible.  Faster twins multiply integers

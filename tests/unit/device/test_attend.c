@@ -107,7 +107,8 @@ static float *answers(Past *p, int n_sequences, int at_once)
         const int n = PROMPT - first < at_once ? PROMPT - first : at_once;
         const Tensor *pages[N_SEQUENCES * PROMPT];
         int32_t positions[N_SEQUENCES * PROMPT];
-        Tensor q = tensor_of(p, F32, n_sequences * n, width, NULL), out = tensor_of(p, F32, n_sequences * n, width, NULL);
+        Tensor q = tensor_of(p, F32, n_sequences * n, width, NULL),
+               out = tensor_of(p, F32, n_sequences * n, width, NULL);
         float *rows = malloc(sizeof *rows * (size_t)(n_sequences * n * width));
         for (int s = 0; s < n_sequences; s++)
             for (int i = 0; i < n; i++) {

@@ -4,8 +4,8 @@
  *
  * u = 2^-24 is one rounding.  A product of rows of n numbers is off by (n/8 + 10) u sum|w x|: at most one
  * rounding for each step of a chain that takes eight numbers or more at a time, and ten for lanes, scales and
- * ends (tests/kernel/check_panel.c has the tighter one).  Weights with blocks meet activations of eight bits: each x is off by
- * half a step, 1/254 of the largest of its 32, and the whole by the sum of |w| times that. */
+ * ends (tests/kernel/check_panel.c has the tighter one).  Weights with blocks meet activations of eight bits:
+ * each x is off by half a step, 1/254 of the largest of its 32, and the whole by the sum of |w| times that. */
 #include "world.h"
 
 static const double u = 0x1p-24;

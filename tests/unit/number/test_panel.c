@@ -68,7 +68,8 @@ static void as_many_bytes_as_the_rows(void **state)
     for (Format format = 0; format < N_FORMATS; format++)
         for (int64_t blocks = 1; blocks < 200; blocks++) {
             const int64_t cols = blocks * format_info[format].block_values;
-            const int64_t rows = PANEL_ROWS * format_row_bytes(format, cols), panel = stack_bytes(format, cols, PANEL_ROWS);
+            const int64_t rows = PANEL_ROWS * format_row_bytes(format, cols),
+                          panel = stack_bytes(format, cols, PANEL_ROWS);
             assert_in_range(panel - rows, 0, format_info[format].block_values > 1 ? 32 : 0);
             if (format_info[format].block_values > 1) assert_int_equal(panel % PANEL_ALIGN, 0);
         }
