@@ -21,8 +21,11 @@ PANEL_INLINE void add_pair(__m512 sum[], const uint32_t *words, unsigned j, cons
     UNROLL_8 for (int k = 0; k < 8; k++) {
         const __m512i four = j % 4 < 2 ? word_at(low, k) : _mm512_srli_epi32(word_at(low, k), 4);
         const __m512i w = _mm512_and_si512(four, each_byte(j % 2 ? 12 : 3));
-    if (k < 4) EACH_ROW first[i] = dot_4(first[i], w, x, i, k);
-        else EACH_ROW second[i] = dot_4(second[i], w, x, i, k);
+        if (k < 4) {
+            EACH_ROW first[i] = dot_4(first[i], w, x, i, k);
+        } else {
+            EACH_ROW second[i] = dot_4(second[i], w, x, i, k);
+        }
     }
     const __m512i group = word_at(words, (int)(j / 2));
     const __m512i small = j % 2 ? _mm512_and_si512(group, each_byte(15))
