@@ -10,6 +10,7 @@
 #include "kernel/x86/x86.h"
 
 enum { N_HALVES = 1, N_WORDS = 52, HIGH_WORDS = 32, GROUP_WORDS = 48 };
+
 /* Word k of group j of 32: four bits, and two more moved over them.  See blocks.h. */
 PANEL_INLINE __m512i weights(const uint32_t *words, int j, int k)
 {
