@@ -2,38 +2,7 @@
  * kernel/x86/panel_q4_0_avx512.c - panels of Q4_0, AVX-512.
  *
  * Cost: ten multiplications (8 products, scales, sum): 80 %. */
-#include "kernel/x86/panel_avx512.h"
+#include "kernel/x86/small_panel_avx512.h"
 #include "kernel/x86/x86.h"
 
-enum { N_HALVES = 1, N_WORDS = 4 };
-
-/* Numbers 4k to 4k + 3: lower halves of bytes, then upper halves. */
-PANEL_INLINE __m512i weights(const uint32_t *words, unsigned k)
-{
-    const __m512i low = word_at(words, (int)(k % 4));
-    return _mm512_and_si512(k < 4 ? low : _mm512_srli_epi32(low, 4), each_byte(15));
-}
-
-PANEL_INLINE void product(float (*y)[STACK_ROWS], const void *stack, size_t panels,
-                          const void *tile, size_t n, size_t n_cols)
-{
-    const size_t n_blocks = n_cols / SMALL_VALUES;
-    clear(y, panels, n);
-    EACH_BLOCK {
-        const PanelBlock block = stack_block(stack, N_HALVES, N_WORDS, b * panels + p);
-        __m512 sum[TILE_ROWS];
-        EACH_ROW sum[i] = sum_so_far(y, p, i);
-        const XBlock x = x_block(tile, n, b);
-        __m512i dot[TILE_ROWS];
-        EACH_ROW dot[i] = less_offset(x.minus[i], 3);
-        UNROLL_8 for (unsigned k = 0; k < 8; k++) {
-            const __m512i w = weights(block.words, k);
-            EACH_ROW dot[i] = dot_4(dot[i], w, &x, i, (int)k);
-        }
-        const __m512 scale = half_at(block.halves);
-        EACH_ROW sum[i] = add_dot(sum[i], dot[i], scale, &x, i);
-        EACH_ROW keep_sum(y, p, i, sum[i]);
-    }
-}
-
-PANEL_KERNEL(panel_q4_0_avx512)
+SMALL_PANEL(q4_0, Q4_0)
