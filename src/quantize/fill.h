@@ -4,7 +4,7 @@
 #ifndef QUANTIZE_FILL_H
 #define QUANTIZE_FILL_H
 
-#include "quantize/header.h"
+#include "arch/outline.h"
 #include "quantize/synth.h"
 
 typedef struct Fill Fill;

@@ -10,7 +10,7 @@
 #ifndef TRAIN_NET_H
 #define TRAIN_NET_H
 
-#include "arch/arch.h"
+#include "arch/outline.h"
 #include "base/pool.h"
 #include "kernel/kernel.h"
 

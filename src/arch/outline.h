@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * quantize/header.h - what every model file that we write begins with: the family's sizes and
+ * arch/outline.h - what every model file that we write begins with: the family's sizes and
  * the list of tensors, all named by the family's table. */
-#ifndef QUANTIZE_HEADER_H
-#define QUANTIZE_HEADER_H
+#ifndef ARCH_OUTLINE_H
+#define ARCH_OUTLINE_H
 
 #include "arch/arch.h"
 #include "file/gguf_write.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * quantize/header.c - see header.h.  Keys and tensor names come from the family's table. */
-#include "quantize/header.h"
+ * arch/outline.c - see outline.h.  Keys and tensor names come from the family's table. */
+#include "arch/outline.h"
 
 #include "base/checked.h"
 
