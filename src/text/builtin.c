@@ -150,3 +150,10 @@ Status template_builtin(const char *name, Template **out, Error *error)
     buffer_free(&known);
     return status;
 }
+
+const char *template_builtin_source(const char *name)
+{
+    for (int i = 0; i < ARRAY_LEN(formats); i++)
+        if (strcmp(name, formats[i].name) == 0) return formats[i].source;
+    return NULL;
+}

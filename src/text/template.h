@@ -19,6 +19,8 @@ Status template_new(const char *source, size_t n_bytes, const char *name, Templa
 Status template_builtin(const char *name, Template **out, Error *error);
 /* Names of the built-in formats, NULL-ended. */
 extern const char *const template_builtin_names[];
+/* The Jinja source of such a format, to be put into a file; NULL: no such name. */
+const char *template_builtin_source(const char *name);
 void   template_free(Template *t);
 
 typedef struct TemplateInput {

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * train/config.h - a training configuration: what is learned, from which texts, how, and where it is kept.
+ *
+ * Every key is a row of config.def.  Whatever stands in the file is honoured or is an error that names the line (D5);
+ * paths in it begin at its folder. */
+#ifndef TRAIN_CONFIG_H
+#define TRAIN_CONFIG_H
+
+#include "arch/arch.h"
+#include "base/buffer.h"
+
+enum { CONFIG_FILES_MAX = 1024, CONFIG_PHASES_MAX = 64 };
+
+typedef struct DataFile { const char *path; double repeat; int line; } DataFile;
+typedef struct DataFiles { DataFile *files; int n; } DataFiles;
+
+typedef struct Config {
+    const char *path;                   /* of the configuration, for messages               */
+    const char *from, *name;            /* NULL: not given, also below                      */
+    Sizes       sizes;                  /* n_vocab is the vocabulary's; all 0 with `from`   */
+    const char *vocabulary, *chat_template, *marker;
+    DataFiles   phases[CONFIG_PHASES_MAX];
+    int         n_phases;
+    DataFiles   held;
+    int64_t     held_tokens;
+    int64_t     steps, tokens;          /* 0: not given                                     */
+    int64_t     n_tokens, n_sequences, accumulate;      /* T, B, and passes of a step       */
+    double      rate, final_rate, beta1, beta2, epsilon, weight_decay, clip;
+    int64_t     warm_up, seed;
+    double      balance, router_z, capacity;
+    const char *folder, *report, *output, *type, *precision;
+    double      checkpoint_minutes;
+    int64_t     checkpoint_steps, eval_steps, n_threads;
+    bool        recompute;
+    Arena       arena;
+} Config;
+
+/* config_free in every case. */
+Status config_open(const char *path, Config *out, Error *error);
+/* The same from memory; `path` says what it is called and where its folder is.  `text` is changed. */
+Status config_read(char *text, size_t n_bytes, const char *path, Config *out, Error *error);
+void   config_free(Config *config);
+
+/* What a checkpoint must have in common with the configuration that continues it: "key = value" lines.  Files of
+ * text are left out: their contents count, not their names. */
+void config_binding(const Config *config, Buffer *out);
+/* A configuration with every key, what it means, and what holds without it. */
+void config_example(Buffer *out);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * train/pack.c - see pack.h. */
+#include "train/pack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Chats that wait for room.  With so many to choose from, sequences are full but for a few tokens. */
+enum { WAITING_MAX = 64 };
+
+typedef struct Packer {
+    const Corpus *corpora;
+    int64_t       T, room;              /* of a sequence; what the open one has left        */
+    Packing      *out;
+    DocumentId    waiting[WAITING_MAX];
+    int           n_waiting;
+} Packer;
+
+static int64_t tokens_of(const Corpus *corpora, DocumentId id)
+{
+    const int64_t *begins = corpora[id.corpus].begins;
+    return begins[id.document + 1] - begins[id.document];
+}
+
+static bool grow(void **array, int64_t *room, int64_t n, size_t each)
+{
+    if (n < *room) return true;
+    const int64_t more = *room ? 2 * *room : 256;
+    void *all = reallocarray(*array, (size_t)more, each);
+    if (!all) return false;
+    *array = all;
+    *room = more;
+    return true;
+}
+
+static bool add(Packer *p, DocumentId id, int64_t begin, int64_t n)
+{
+    Packing *o = p->out;
+    if (!grow((void **)&o->segments, &o->segments_room, o->n_segments, sizeof *o->segments)) return false;
+    o->segments[o->n_segments++] = (Segment){ .id = id, .begin = begin, .n = (int32_t)n };
+    p->room -= n;
+    return true;
+}
+
+/* The open sequence is done, the next one begins. */
+static bool turn(Packer *p)
+{
+    Packing *o = p->out;
+    if (p->room == p->T) return true;                   /* nothing in it                    */
+    if (!grow((void **)&o->first, &o->sequences_room, o->n_sequences + 1, sizeof *o->first)) return false;
+    o->first[++o->n_sequences] = o->n_segments;
+    p->room = p->T;
+    return true;
+}
+
+/* The first that fits of those that wait. */
+static bool add_waiting(Packer *p)
+{
+    for (int i = 0; i < p->n_waiting; i++) {
+        const int64_t n = tokens_of(p->corpora, p->waiting[i]), taken = n < p->T ? n : p->T;
+        if (taken > p->room) continue;
+        if (!add(p, p->waiting[i], 0, taken)) return false;
+        memmove(p->waiting + i, p->waiting + i + 1, (size_t)(--p->n_waiting - i) * sizeof *p->waiting);
+        i = -1;                                         /* there may be room for another    */
+    }
+    return true;
+}
+
+static bool add_text(Packer *p, DocumentId id)
+{
+    const int64_t n = tokens_of(p->corpora, id);
+    for (int64_t begin = 0; begin < n;) {
+        const int64_t step = n - begin < p->room ? n - begin : p->room;
+        if (!add(p, id, begin, step)) return false;
+        begin += step;
+        if (p->room == 0 && !turn(p)) return false;
+    }
+    return true;
+}
+
+static bool add_chat(Packer *p, DocumentId id)
+{
+    if (tokens_of(p->corpora, id) > p->T) p->out->n_cut++;
+    p->waiting[p->n_waiting++] = id;
+    if (!add_waiting(p)) return false;
+    if (p->n_waiting < WAITING_MAX) return true;
+    return turn(p) && add_waiting(p);                   /* an empty sequence has room for any */
+}
+
+static bool pack_all(Packer *p, const DocumentId *documents, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const Corpus *c = &p->corpora[documents[i].corpus];
+        if (!(c->whole ? add_chat(p, documents[i]) : add_text(p, documents[i]))) return false;
+    }
+    while (p->n_waiting)
+        if (!add_waiting(p) || (p->n_waiting && !turn(p))) return false;
+    return turn(p);
+}
+
+Status pack(const Corpus *corpora, const DocumentId *documents, int64_t n, int64_t T, Packing *out, Error *error)
+{
+    Packer p = { .corpora = corpora, .T = T, .room = T, .out = out };
+    *out = (Packing){ 0 };
+    if (grow((void **)&out->first, &out->sequences_room, 0, sizeof *out->first)) {
+        out->first[0] = 0;
+        if (pack_all(&p, documents, n)) return OK;
+    }
+    pack_free(out);
+    return fail_memory(error, "the order of documents");
+}
+
+void pack_free(Packing *p)
+{
+    free(p->segments);
+    free(p->first);
+    *p = (Packing){ 0 };
+}
+
+/* ---- one sequence ---- */
+
+static int64_t fill_segment(const Segment *s, const Corpus *corpora, int64_t at, int32_t *tokens, int32_t *targets,
+                            int32_t *starts)
+{
+    const Corpus *c = &corpora[s->id.corpus];
+    const int64_t begin = c->begins[s->id.document] + s->begin, end = c->begins[s->id.document + 1];
+    int64_t n_targets = 0;
+    for (int64_t i = 0; i < s->n; i++) {
+        const int32_t here = c->tokens[begin + i], next = begin + i + 1 < end ? c->tokens[begin + i + 1] : -1;
+        tokens[at + i] = here < 0 ? ~here : here;
+        targets[at + i] = next < 0 ? -1 : next;         /* ~id: given, not learned          */
+        starts[at + i] = (int32_t)at;
+        n_targets += next >= 0;
+    }
+    return n_targets;
+}
+
+int64_t pack_fill(const Packing *p, const Corpus *corpora, int64_t sequence, int64_t T, int32_t *tokens,
+                  int32_t *targets, int32_t *starts)
+{
+    int64_t at = 0, n_targets = 0;
+    for (int64_t i = p->first[sequence]; i < p->first[sequence + 1]; i++) {
+        n_targets += fill_segment(&p->segments[i], corpora, at, tokens, targets, starts);
+        at += p->segments[i].n;
+    }
+    for (; at < T; at++) {
+        tokens[at] = 0;
+        targets[at] = -1;
+        starts[at] = (int32_t)at;
+    }
+    return n_targets;
+}
