@@ -72,6 +72,31 @@ typedef uint32_t ProbeInt8Fn(const uint8_t a[64], const int8_t b[64], size_t n_r
 typedef float    ProbeF32Fn (const float a[16], const float b[16], size_t n_rounds);
 typedef uint64_t ProbeReadFn(const uint64_t *words, size_t n_words);
 
+/* ---- products of training ----
+ *
+ * Both sides of a product change from step to step, so they are laid out anew, in *words*: one float, or two BF16
+ * numbers that are neighbours in the sum, the first of them in the lower half.  A *strip* is STRIP columns of
+ * the answer, [n_words][STRIP], with zeros for columns that are not there and for the second half of an odd last word.
+ * A *patch* is the part of an answer that one strip gives: c[i][j] += sum over w of a[i][w] * b[w][j]. */
+enum { STRIP = 32 };
+
+typedef struct Patch {
+    float      *c;              /* [m][n], c_row numbers from row to row; n <= STRIP       */
+    const void *a;              /* word w of row i is number i * a_row + w * a_word        */
+    const void *b;              /* a strip                                                 */
+    size_t      c_row, a_row, a_word, m, n, n_words;
+    bool        adds;           /* to what c holds; otherwise c is overwritten             */
+} Patch;
+
+typedef void  PatchFn    (const Patch *patch);
+/* Up to STRIP rows of n_cols numbers become the columns of one strip. */
+typedef void  StripRowsFn(void *strip, const float *from, size_t from_row, size_t n_rows, size_t n_cols);
+/* n_rows rows become the first words of ceil(n_cols / STRIP) strips, which lie strip_words * STRIP words apart; two
+ * rows make one word of BF16. */
+typedef void  StripColsFn(void *strips, size_t strip_words, const float *from, size_t from_row, size_t n_rows,
+                          size_t n_cols);
+typedef void  SiluBackFn (float *gate, float *up, const float *d, size_t n);
+
 typedef void  PanelFn  (float (*y)[STACK_ROWS], const void *stack, size_t panels, const void *tile, size_t n,
                         size_t n_cols);
 

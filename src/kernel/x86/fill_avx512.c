@@ -2,6 +2,15 @@
  * kernel/x86/fill_avx512.c - where twice the width pays; the rest stays with AVX2. */
 #include "kernel/x86/x86.h"
 
+#include <cpuid.h>
+
+/* Leaf 7.1; that the registers are saved, cpu_detect has asked. */
+static bool has_bf16(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
+}
+
 void kernels_fill_avx512(Kernels *table)
 {
     table->quantize_x  = quantize_x_avx512;
@@ -26,6 +35,8 @@ void kernels_fill_avx512(Kernels *table)
     table->gather_f32  = gather_f32_avx512;
     table->gather_f16  = gather_f16_avx512;
     table->gather_q8_0 = gather_q8_0_avx512;
+    table->patch_f32   = patch_f32_avx512;
+    if (has_bf16()) table->patch_bf16 = patch_bf16_avx512;
     table->probe_int8  = probe_int8_avx512;
     table->probe_f32   = probe_f32_avx512;
     table->probe_read  = probe_read_avx512;
