@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "heat.h"
+
 enum { CELL = 4, LABEL = 4, GAP = 3 };
 
 typedef struct Map {
@@ -45,19 +47,11 @@ static void map_free(Map *map)
 
 /* ---- shades ---- */
 
-/* From night to noon.  The same ramp twice: names of the 256-colour cube, and red, green, blue. */
-enum { N_SHADES = 8 };
-static const int           cube[N_SHADES]    = { 16, 17, 54, 90, 162, 203, 215, 229 };
-static const unsigned char ramp[N_SHADES][3] = {{8, 8, 24},     {24, 16, 84},   {78, 18, 122},
-                                                {135, 33, 128}, {190, 55, 110}, {236, 90, 82},
-                                                {252, 156, 96}, {252, 235, 160}};
-
 /* The share from which a cell is as bright as it gets: twice an even load, unless that cannot
  * happen. */
 static double full_share(const Map *map)
 {
-    const double even = 1.0 / (double)map->E, most = 1.0 / (double)map->U;
-    return 2 * even < most ? 2 * even : most;
+    return heat_full(map->E, map->U);
 }
 
 /* 0 for none, 1 for full. */
@@ -68,21 +62,12 @@ static double heat(const Map *map, double share)
 
 static void shade(const Map *map, double warmth)
 {
-    const double at = warmth * (N_SHADES - 1);
-    const int    i  = (int)(at + 0.5);
-    const int    ink = i >= 5 ? 16 : 255;
-    if (map->colour == COLOUR_256) fprintf(stderr, "\033[48;5;%d;38;5;%dm", cube[i], ink);
-    if (map->colour != COLOUR_TRUE) return;
-    const int    low = (int)at, high = low < N_SHADES - 1 ? low + 1 : low;
-    int          rgb[3];
-    for (int c = 0; c < 3; c++)
-        rgb[c] = (int)(ramp[low][c] + (at - low) * (ramp[high][c] - ramp[low][c]));
-    fprintf(stderr, "\033[48;2;%d;%d;%d;38;5;%dm", rgb[0], rgb[1], rgb[2], ink);
+    heat_begin(map->colour, warmth);
 }
 
 static void unshade(const Map *map)
 {
-    if (map->colour != COLOUR_NONE) fputs("\033[0m", stderr);
+    heat_end(map->colour);
 }
 
 static void cell(const Map *map, int64_t layer, int64_t expert)

@@ -111,6 +111,62 @@ typedef struct mixt_profile_row {
 MIXT_API mixt_status mixt_engine_profile(mixt_engine *engine, bool reset, mixt_profile_row *rows, size_t room,
                                          size_t *n_rows, mixt_error *error);
 
+/* ---- training ---- */
+
+typedef enum mixt_train_stage {
+    MIXT_TRAIN_PASS,                    /* a part of a step is done, or of reading texts: asks whether to go on */
+    MIXT_TRAIN_STEP,                    /* a step is done                                       */
+    MIXT_TRAIN_JUDGED,                  /* the held-out text was looked at, the report written  */
+    MIXT_TRAIN_SAVED,                   /* a checkpoint was written: `path`                     */
+    MIXT_TRAIN_DONE                     /* the model was written: `path`                        */
+} mixt_train_stage;
+
+typedef struct mixt_train_held { const char *path; double loss, bits_per_byte; } mixt_train_held;
+
+/* Valid during the call of mixt_train_fn.  Losses are nats per token. */
+typedef struct mixt_train_progress {
+    size_t           struct_bytes;
+    mixt_train_stage stage;
+    int64_t          step, n_steps;     /* done, and of the whole run                           */
+    int64_t          pass, n_passes;    /* of the step under way                                */
+    int64_t          tokens, n_tokens;
+    double           loss, rate;        /* of the last step                                     */
+    double           gradient;          /* its length before clipping                           */
+    double           balance, router_z; /* per layer, before their coefficients                 */
+    double           entropy;           /* of the router, nats, all layers                      */
+    double           dropped;           /* share of slots over the capacity                     */
+    double           tokens_per_s, seconds_left, seconds;
+    int64_t          n_layers, n_experts;       /* n_experts 1: a dense model                   */
+    const double    *uses;              /* [n_layers][n_experts] shares of the last step        */
+    const double    *layer_entropy;     /* [n_layers] nats                                      */
+    const mixt_train_held *held;  size_t n_held;    /* of the last look                         */
+    mixt_train_held  all;               /* all held-out files together; loss 0: not looked yet  */
+    const char      *path;
+} mixt_train_progress;
+
+/* Return non-zero to stop: the run is saved and ends with MIXT_CANCELLED. */
+typedef int (*mixt_train_fn)(void *user, const mixt_train_progress *progress);
+
+typedef struct mixt_train_options {
+    size_t        struct_bytes;
+    const char   *from;                 /* begin with the weights of this model; NULL: as the configuration says */
+    const char   *output;               /* the model written; NULL: as the configuration says   */
+    int           n_threads;            /* 0: as the configuration says                         */
+    const char   *cpu_set;              /* NULL: the best there is                              */
+    bool          fresh;                /* do not go on from the folder's checkpoint            */
+    mixt_log_fn   log;                  void *log_user;
+    mixt_train_fn progress;             void *progress_user;
+} mixt_train_options;
+
+/* Train as a configuration says (docs/howto/train.md), from its checkpoint where there is one.  The weights depend on
+ * the configuration, the texts and the instruction set, never on the number of threads or on interruptions. */
+MIXT_API mixt_train_options mixt_train_defaults(void);
+MIXT_API mixt_status mixt_train(const char *config, const mixt_train_options *options, mixt_error *error);
+/* A configuration with every key there is, what it means and what holds without it; the caller frees it with
+ * mixt_text_free.  NULL: no memory. */
+MIXT_API char *mixt_train_example(void);
+MIXT_API void  mixt_text_free(char *text);
+
 #ifdef __cplusplus
 }
 #endif

@@ -65,6 +65,19 @@ Status out_list(const Arch *arch, const Sizes *s, bool with_output, OutList *out
     return status;
 }
 
+void out_slice_name(const Arch *arch, const OutTensor *t, int expert, char name[OUT_NAME_BYTES])
+{
+    snprintf(name, OUT_NAME_BYTES, "%s", t->name);
+    for (int i = 0; t->n_dims == 3 && i < arch->n_tensors; i++) {
+        const TensorRule *rule = &arch->tensors[i];
+        if (rule->role != t->role || rule->flags & STACKED || !rule->name[SOURCE_GGUF]) continue;
+        char with_layer[OUT_NAME_BYTES];
+        make_name(with_layer, rule->name[SOURCE_GGUF], t->layer);
+        make_name(name, with_layer, expert);
+        return;
+    }
+}
+
 int64_t out_cols(const OutTensor *t)
 {
     return t->dims[t->n_dims - 1];

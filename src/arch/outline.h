@@ -27,6 +27,10 @@ int64_t out_rows(const OutTensor *tensor);                  /* of all experts   
 int64_t out_cols(const OutTensor *tensor);
 int64_t out_bytes(const OutTensor *tensor);
 
+/* The name that one expert's matrix has in files whose experts are not stacked: "blk.0.ffn_up.5.weight".  Of any other
+ * tensor its own. */
+void out_slice_name(const Arch *arch, const OutTensor *tensor, int expert, char name[OUT_NAME_BYTES]);
+
 /* Numbers per row must be whole blocks; BAD_ARGUMENT says which tensor is in the way. */
 Status out_check(const OutTensor *tensor, Error *error);
 

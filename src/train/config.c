@@ -36,6 +36,8 @@ typedef struct Reader {
     Config    *config;
     int        seen[N_KEYS];            /* line of each key, 0: not yet                     */
     DataFile  *last;                    /* what `repeat` speaks of                          */
+    bool       begins;                  /* the next file is the first of a phase            */
+    int        empty;                   /* line of a [phase] that has no file yet; 0: none  */
 } Reader;
 
 static void *field_of(const Config *c, const Key *key)
@@ -144,14 +146,23 @@ static Status set_repeat(Reader *r, const Key *key, const IniLine *line, Error *
     return OK;
 }
 
-static Status begin_phase(Config *c, int line, Error *error)
+/* The first file after [data] or [phase] begins a phase. */
+static Status add_train(Reader *r, const IniLine *line, Error *error)
 {
-    if (c->n_phases && c->phases[c->n_phases - 1].n == 0) return OK;    /* [data] had no text to train on */
-    if (c->n_phases == CONFIG_PHASES_MAX)
-        return fail(error, BAD_FILE, "%s:%d: expected at most %d phases, found one more", c->path, line,
+    Config *c = r->config;
+    if (r->begins && c->n_phases == CONFIG_PHASES_MAX)
+        return fail(error, BAD_FILE, "%s:%d: expected at most %d phases, found one more", c->path, line->number,
                     CONFIG_PHASES_MAX);
-    c->n_phases++;
-    return OK;
+    c->n_phases += r->begins;
+    r->begins = false;
+    r->empty = 0;
+    return add_file(r, &c->phases[c->n_phases - 1], line, error);
+}
+
+static Status check_phase(const Reader *r, Error *error)
+{
+    if (!r->empty) return OK;
+    return fail(error, BAD_FILE, "%s:%d: [phase] expected 'train = FILE' in it, found none", r->config->path, r->empty);
 }
 
 /* ---- lines ---- */
@@ -168,7 +179,7 @@ static Status set(Reader *r, const Key *key, const IniLine *line, Error *error)
         if (!is_word_of(key->help, line->value))
             return bad_value(c, key, line->number, key->help, line->value, error);
         return set_text(c, key, line->value, error);
-    case TRAIN:  return add_file(r, &c->phases[c->n_phases - 1], line, error);
+    case TRAIN:  return add_train(r, line, error);
     case REPEAT: return set_repeat(r, key, line, error);
     case HELD: {
         const Status status = add_file(r, &c->held, line, error);
@@ -202,9 +213,11 @@ static Status unknown(const Config *c, const IniLine *line, Error *error)
 
 static Status take_section(Reader *r, const IniLine *line, Error *error)
 {
+    const bool phase = !strcmp(line->section, "phase");
+    TRY(check_phase(r, error));
     r->last = NULL;
-    if (!strcmp(line->section, "data") || !strcmp(line->section, "phase"))
-        TRY(begin_phase(r->config, line->number, error));
+    r->begins = phase || !strcmp(line->section, "data");
+    r->empty = phase ? line->number : 0;
     for (int i = 0; i < N_KEYS; i++)
         if (!strcmp(keys[i].section, line->section)) return OK;
     return unknown(r->config, line, error);
@@ -232,9 +245,13 @@ static Status take_line(void *user, const IniLine *line, Error *error)
 
 /* ---- checks that need several values ---- */
 
-static Status check_sizes(Config *c, const Reader *r, Error *error)
+static Status check_sizes(Config *c, const Reader *r, const char *from, Error *error)
 {
     Sizes *s = &c->sizes;
+    if (from) {
+        c->from = from;
+        return OK;
+    }
     for (int i = 0; i < N_KEYS && c->from; i++)
         if (r->seen[i] && keys[i].field >= offsetof(Config, sizes) &&
             keys[i].field < offsetof(Config, sizes) + sizeof c->sizes)
@@ -274,10 +291,8 @@ static Status check_rest(const Config *c, Error *error)
 {
     if (!c->from && !c->vocabulary)
         return fail(error, BAD_FILE, "%s: [vocabulary] model: expected, not found", c->path);
-    if (!c->n_phases || !c->phases[0].n)
+    if (!c->n_phases)
         return fail(error, BAD_FILE, "%s: [data] train: expected a text to learn from, found none", c->path);
-    if (!c->phases[c->n_phases - 1].n)
-        return fail(error, BAD_FILE, "%s: [phase]: expected 'train = FILE' in the last phase", c->path);
     if (c->steps && c->tokens)
         return fail(error, BAD_FILE, "%s: [optimizer] expected steps or tokens, found both", c->path);
     if (c->steps && c->warm_up > c->steps)
@@ -318,7 +333,7 @@ static Status place(Config *c, Error *error)
 
 /* ---- */
 
-static Status read_all(Config *c, char *text, size_t n_bytes, Error *error)
+static Status read_all(Config *c, char *text, size_t n_bytes, const char *from, Error *error)
 {
     Reader r = { .config = c };
     for (int i = 0; i < N_KEYS; i++)
@@ -327,25 +342,26 @@ static Status read_all(Config *c, char *text, size_t n_bytes, Error *error)
             TRY(set(&r, &keys[i], &line, error));
         }
     TRY(ini_read(text, n_bytes, c->path, take_line, &r, error));
-    TRY(check_sizes(c, &r, error));
+    TRY(check_phase(&r, error));
+    TRY(check_sizes(c, &r, from, error));
     TRY(check_rest(c, error));
     return place(c, error);
 }
 
-Status config_read(char *text, size_t n_bytes, const char *path, Config *out, Error *error)
+Status config_parse(char *text, size_t n_bytes, const char *path, const char *from, Config *out, Error *error)
 {
     *out = (Config){ 0 };
     out->path = arena_text(&out->arena, path, strlen(path));
-    return out->path ? read_all(out, text, n_bytes, error) : fail_memory(error, path);
+    return out->path ? read_all(out, text, n_bytes, from, error) : fail_memory(error, path);
 }
 
-Status config_open(const char *path, Config *out, Error *error)
+Status config_open(const char *path, const char *from, Config *out, Error *error)
 {
     char *text;
     size_t n_bytes;
     *out = (Config){ 0 };
     TRY(file_slurp(path, INI_BYTES_MAX, &text, &n_bytes, error));
-    const Status status = config_read(text, n_bytes, path, out, error);
+    const Status status = config_parse(text, n_bytes, path, from, out, error);
     free(text);
     return status;
 }

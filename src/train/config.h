@@ -17,7 +17,7 @@ typedef struct DataFiles { DataFile *files; int n; } DataFiles;
 typedef struct Config {
     const char *path;                   /* of the configuration, for messages               */
     const char *from, *name;            /* NULL: not given, also below                      */
-    Sizes       sizes;                  /* n_vocab is the vocabulary's; all 0 with `from`   */
+    Sizes       sizes;                  /* n_vocab is the vocabulary's; 0 with `from`: its  */
     const char *vocabulary, *chat_template, *marker;
     DataFiles   phases[CONFIG_PHASES_MAX];
     int         n_phases;
@@ -35,10 +35,11 @@ typedef struct Config {
     Arena       arena;
 } Config;
 
-/* config_free in every case. */
-Status config_open(const char *path, Config *out, Error *error);
+/* `from`: a model that the caller wants to begin with, NULL: as the file says; it is kept as it is, and sizes that
+ * the file gives all the same must then be its.  config_free in every case. */
+Status config_open(const char *path, const char *from, Config *out, Error *error);
 /* The same from memory; `path` says what it is called and where its folder is.  `text` is changed. */
-Status config_read(char *text, size_t n_bytes, const char *path, Config *out, Error *error);
+Status config_parse(char *text, size_t n_bytes, const char *path, const char *from, Config *out, Error *error);
 void   config_free(Config *config);
 
 /* What a checkpoint must have in common with the configuration that continues it: "key = value" lines.  Files of
