@@ -142,9 +142,9 @@ void experts(Net *net, int layer, const Kept *kept, float *x, int64_t n_rows)
     NetWork *w = &net->work;
     const int64_t n_places = kept->plan.first[net->sizes.n_experts];
     share(net, gather, &(Mix){ net, kept, w->h, w->rows, n_places });
-    answer(net, net->uses, list_in(net, layer, kept, NULL));                        /* gate, up [R][F] */
+    net_answer(net, net->uses, list_in(net, layer, kept, NULL));                    /* gate, up [R][F] */
     share(net, meet, &(Mix){ .net = net, .kept = kept, .n = n_places });            /* hidden        */
-    answer(net, net->uses, list_out(net, layer, kept));                             /* answers [R][D] */
+    net_answer(net, net->uses, list_out(net, layer, kept));                         /* answers [R][D] */
     share(net, mix_rows, &(Mix){ net, kept, kept->mid, x, n_rows });
 }
 

@@ -16,14 +16,14 @@ static void forward_attention(Net *net, int layer, const Pass *pass)
     float *h = net->work.h;
 
     norm(net, h, kept->x, &l->attn_norm, n);                                        /* h [N][D]      */
-    answer(net, (Use[]){ { .w = &l->q, .x = h, .y = kept->q, .m = n },              /* q [N][H]      */
+    net_answer(net, (Use[]){ { .w = &l->q, .x = h, .y = kept->q, .m = n },          /* q [N][H]      */
                          { .w = &l->k, .x = h, .y = kept->k, .m = n },              /* k, v [N][K]   */
                          { .w = &l->v, .x = h, .y = kept->v, .m = n } }, 3);
     turn(net, kept->q, s->n_heads, pass->batch, false);
     turn(net, kept->k, s->n_kv_heads, pass->batch, false);
     attend(net, kept, pass->batch);                                                 /* heads [N][H]  */
     copy_rows(net, kept->mid, kept->x, n * s->width);
-    answer(net, (Use[]){ { .w = &l->o, .x = kept->heads, .y = kept->mid, .m = n, .adds = true } }, 1);
+    net_answer(net, (Use[]){ { .w = &l->o, .x = kept->heads, .y = kept->mid, .m = n, .adds = true } }, 1);
 }
 
 /* The next layer's x = mid + mixture of experts(norm(mid)) */
@@ -36,7 +36,7 @@ static Status forward_experts(Net *net, int layer, const Pass *pass, Error *erro
 
     norm(net, h, kept->mid, &l->ffn_norm, n);
     if (!net->sizes.dense)
-        answer(net, (Use[]){ { .w = &l->router, .x = h, .y = net->work.scores, .m = n } }, 1);
+        net_answer(net, (Use[]){ { .w = &l->router, .x = h, .y = net->work.scores, .m = n } }, 1);
     TRY(route_rows(net, layer, &kept->plan, pass, error));
     experts(net, layer, kept, net->kept[layer + 1].x, n);
     return OK;

@@ -61,7 +61,7 @@ static float *add_low(Net *net, const Use *uses, int n, bool of_y, float *low)
     return low;
 }
 
-void answer(Net *net, const Use *uses, int n)
+void net_answer(Net *net, const Use *uses, int n)
 {
     const float *t = net->work.low;
     add_low(net, uses, n, false, net->work.low);

@@ -73,7 +73,7 @@ static void run_chunk(const Chunk *c, float *logits)
     const NetWork *w = &net->work;
     const Use out = { .w = &net->out, .x = w->picked, .y = w->logits, .dx = w->dpicked, .m = c->n };
     pick(c);
-    answer(net, &out, 1);                                                           /* logits        */
+    net_answer(net, &out, 1);                                                       /* logits        */
     if (logits)                                                                     /* all are wanted */
         copy_rows(net, logits + c->begin * net->sizes.n_vocab, w->logits, c->n * net->sizes.n_vocab);
     pool_run(net->pool, judge_row, (void *)c, c->n);

@@ -114,7 +114,7 @@ typedef struct Use {
     int64_t       m;
     bool          adds;                 /* to y, or to dx; neighbours in the list with one dx share one sum */
 } Use;
-void answer(Net *net, const Use *uses, int n);
+void net_answer(Net *net, const Use *uses, int n);
 void back_to_input(Net *net, const Use *uses, int n);
 void back_to_weights(Net *net, const Use *uses, int n);
 
