@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adapters.h"
 #include "input.h"
 #include "output.h"
 #include "progress.h"
@@ -63,7 +64,7 @@ static mixt_kv kv_of(const char *name)
     return strcmp(name, "f32") == 0 ? MIXT_KV_F32 : strcmp(name, "q8_0") == 0 ? MIXT_KV_Q8_0 : MIXT_KV_F16;
 }
 
-Exit load_network(const App *app, size_t n_context, Loaded *out)
+static Exit open_engine(const App *app, size_t n_context, const AdapterList *adapters, Loaded *out)
 {
     const Options      *o        = app->options;
     mixt_engine_options settings = mixt_engine_defaults();
@@ -80,6 +81,8 @@ Exit load_network(const App *app, size_t n_context, Loaded *out)
     settings.progress_user = &progress;
     settings.profile       = opt_flag(o, OPT_PROFILE);
     settings.cancel        = interrupt_asked;
+    settings.adapters      = adapters->all;
+    settings.n_adapters    = adapters->n;
 
     const mixt_status loaded = mixt_engine_new(out->model, &settings, &out->engine, &error);
     progress_end(&progress);
@@ -92,6 +95,16 @@ Exit load_network(const App *app, size_t n_context, Loaded *out)
     if (began != MIXT_OK)
         return problem(app, &error, began == MIXT_NO_MEMORY ? "try a smaller --ctx" : NULL);
     return DONE;
+}
+
+Exit load_network(const App *app, size_t n_context, Loaded *out)
+{
+    const Value *given = &app->options->values[OPT_LORA];
+    AdapterList  adapters;
+    Exit         code = adapters_take(app, given->texts, given->n_texts, &adapters);
+    if (code == DONE) code = open_engine(app, n_context, &adapters, out);
+    adapters_drop(&adapters);
+    return code;
 }
 
 void load_free(Loaded *loaded)

@@ -168,6 +168,9 @@ MIXT_API mixt_status mixt_chat_render(const mixt_model *model, const mixt_chat *
 
 typedef enum mixt_kv { MIXT_KV_F16, MIXT_KV_F32, MIXT_KV_Q8_0 } mixt_kv;
 
+/* An adapter (LoRA) beside the model's weights, docs/format/adapter.md; scale 1 takes it as it was trained. */
+typedef struct mixt_adapter { const char *path; double scale; } mixt_adapter;
+
 typedef struct mixt_engine_options {
     size_t           struct_bytes;
     const char      *device;        /* "cpu", "ref"                                             */
@@ -182,6 +185,7 @@ typedef struct mixt_engine_options {
                                              * call with MIXT_CANCELLED, sessions keep what they had */
     void            *cancel_user;
     bool             profile;       /* time every op: mixt_engine_profile in mixt_tools.h        */
+    const mixt_adapter *adapters;  size_t n_adapters;   /* honoured whole, or an error that names the tensor */
 } mixt_engine_options;
 
 MIXT_API mixt_engine_options mixt_engine_defaults(void);

@@ -16,17 +16,44 @@ MIXT_API mixt_status mixt_check(const char *path, char *line, size_t line_room, 
                                 mixt_error *error);
 
 /* Any model mixt_model_open accepts, to one GGUF v3 file: stacked experts, rows of q and k in GGUF order.
- * type: "f32", "f16", "bf16", "q8_0" (norms and routers stay F32).  The output appears whole or not at all. */
+ * type: "f32", "f16", "bf16", "q8_0" (norms and routers stay F32).  The output appears whole or not at all.
+ * What adapters say is added to the weights, which are then stored anew in the same format, or in `type`. */
 typedef struct mixt_convert_options {
     size_t           struct_bytes;
     const char      *type;          /* NULL: as stored                                         */
     mixt_log_fn      log;           void *log_user;
     mixt_progress_fn progress;      void *progress_user;
+    const mixt_adapter *adapters;   size_t n_adapters;
 } mixt_convert_options;
 
 MIXT_API mixt_convert_options mixt_convert_defaults(void);
 MIXT_API mixt_status mixt_convert(const char *from, const char *to, const mixt_convert_options *options,
                                   mixt_error *error);
+
+/* ---- adapters ---- */
+
+typedef struct mixt_adapter_file mixt_adapter_file;
+
+typedef struct mixt_adapter_info {
+    size_t      struct_bytes;
+    const char *path, *arch;        /* what general.architecture says                          */
+    double      alpha;              /* 0: scales are not divided by ranks                      */
+    int64_t     n_values, n_bytes;
+} mixt_adapter_info;
+
+typedef struct mixt_adapter_pair {
+    const char *name;               /* of the matrix, "blk.0.attn_q.weight"                    */
+    const char *format_a, *format_b;
+    int64_t     rank, rows, cols;
+    int64_t     n_experts;          /* of the stack; 0: none                                   */
+    int64_t     n_adapted;          /* of them not all zero; without a stack: 1 or 0           */
+} mixt_adapter_pair;
+
+/* Every number is read and has to be finite. */
+MIXT_API mixt_status mixt_adapter_open(const char *path, mixt_adapter_file **out, mixt_error *error);
+MIXT_API void        mixt_adapter_free(mixt_adapter_file *adapter);
+MIXT_API mixt_adapter_info        mixt_adapter_read(const mixt_adapter_file *adapter);
+MIXT_API const mixt_adapter_pair *mixt_adapter_pairs(const mixt_adapter_file *adapter, size_t *n);
 
 /* A valid model of a true shape with random, well-behaved weights; bounded memory, any size. */
 typedef struct mixt_synth_options {

@@ -117,6 +117,13 @@ def sequences(docs, whole, n):
     return np.array(rows, np.int32), np.array(begins, np.int32)
 
 
+def held_sequences(tokens, name, n, most):
+    """About `most` tokens of a held-out file, spread evenly."""
+    rows, begins = sequences(documents(tokens, name), [name.endswith(".jsonl")] * len(tokens[name + ":ends"]), n)
+    every = max(1, len(rows) * n // most) if most else 1
+    return rows[::every], begins[::every]
+
+
 def phase_sequences(tokens, phase, times, n, rng):
     docs = []
     for name, repeat in phase:
@@ -268,7 +275,7 @@ def train_command(args):
     rng = random.Random(int(values["optimizer.seed"]))
     parts = [phase_sequences(tokens, p, args.epochs, n, rng) for p in phases]
     rows, begins = (np.concatenate([p[i] for p in parts]) for i in (0, 1))
-    held = [sequences(documents(tokens, h), [h.endswith(".jsonl")] * len(tokens[h + ":ends"]), n) for h in values["held_out"]]
+    held = [held_sequences(tokens, h, n, int(values["data.held_out_tokens"])) for h in values["held_out"]]
 
     device = args.device
     net, torch, F = build(values, device)

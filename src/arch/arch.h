@@ -124,6 +124,10 @@ Status arch_leftovers(const Arch *arch, const Catalog *catalog, const Sizes *siz
 /* "blk.%d.attn_q.weight": the name GGUF gives to a role (the stacked one for experts). */
 const char *arch_gguf_name(const Arch *arch, Role role);
 
+/* Which matrix a GGUF file of this family calls `name`; false: none that a model of these sizes has.  Where a stack
+ * holds all experts of the layer, *expert is -1. */
+bool arch_named(const Arch *arch, const Sizes *sizes, const char *name, Role *role, int *layer, int *expert);
+
 static inline bool role_in_layer(Role role)  { return role >= ROLE_ATTN_NORM; }
 static inline bool role_of_expert(Role role) { return role >= ROLE_GATE; }
 

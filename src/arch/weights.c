@@ -134,6 +134,21 @@ static bool matches(const char *pattern, const char *name, int64_t at[2])
     return *name == 0;
 }
 
+bool arch_named(const Arch *arch, const Sizes *s, const char *name, Role *role, int *layer, int *expert)
+{
+    int64_t at[2];
+    for (int i = 0; i < arch->n_tensors; i++) {
+        const TensorRule *rule = &arch->tensors[i];
+        if (!rule->name[SOURCE_GGUF] || !matches(rule->name[SOURCE_GGUF], name, at)) continue;
+        if (at[0] >= s->n_layers || at[1] >= s->n_experts) return false;
+        *role = rule->role;
+        *layer = at[0] < 0 ? 0 : (int)at[0];
+        *expert = rule->flags & STACKED ? -1 : at[1] < 0 ? 0 : (int)at[1];
+        return true;
+    }
+    return false;
+}
+
 static bool is_known(const Arch *arch, const Catalog *c, const Sizes *s, const char *name)
 {
     int64_t at[2];

@@ -58,9 +58,18 @@ typedef struct Norm { Tensor gain /* [1][D] F32 */; float eps; } Norm;          
 /* One expert's three matrices: y = down * (silu(gate*x) * (up*x)). */
 typedef struct Expert { Tensor gate /* [F][D] */, up /* [F][D] */, down /* [D][F] */; } Expert;
 
+/* What an adapter adds beside a matrix [N][D]: y += (x * a^T) * b^T.  Weights in F32 with r rows and r columns, the
+ * rank; whatever scales the answer is in b.  { 0 }: there is none. */
+typedef struct LowRank { Tensor a /* [r][D] */, b /* [N][r] */; } LowRank;
+
+static inline bool adapts(const LowRank *low) { return low->a.rows > 0; }
+
+typedef struct ExpertLowRank { LowRank gate, up, down; } ExpertLowRank;
+
 /* The rows one expert serves in a step: it reads x[rows[i]] and writes parts[slots[i]], i < n. */
 typedef struct ExpertJob {
     Expert         expert;
+    const ExpertLowRank *low;   /* of its adapters; NULL: none                             */
     const int32_t *rows, *slots;
     int            n;
 } ExpertJob;
@@ -86,6 +95,7 @@ typedef struct DeviceLimits {
     int64_t n_used;             /* U: an expert op serves at most T rows, all together T*U */
     int64_t n_heads;
     int64_t n_context;          /* C                                                       */
+    int64_t n_rank;             /* the largest of an adapter; 0: there are none            */
 } DeviceLimits;
 
 /* T tokens in the step, D width, N outputs, U experts used per token. */
@@ -114,13 +124,15 @@ typedef struct DeviceOps {
     /* y[i][T][N_i] = x[T][D] * w[i][N_i][D]^T for i < n: several weights that read the same x */
     Status (*project) (Device *d, Tensor *const y[], const Tensor *x, const Tensor *const w[], int n);
     Status (*add)     (Device *d, Tensor *y, const Tensor *x);                          /* y += x */
+    /* y[T][N] += (x[T][D] * a^T) * b^T */
+    Status (*adapt)   (Device *d, Tensor *y, const Tensor *x, const LowRank *low);
     Status (*rope)    (Device *d, Tensor *x, const int32_t *positions, const Rope *rope);
     /* k[t], v[t] -> the cache at positions[t] of row t's sequence */
     Status (*kv_write)(Device *d, const KvView *kv, const Tensor *k, const Tensor *v);
     /* y[t] = softmax(q[t] . keys / sqrt(d)) * values, over the positions row t sees; query head h uses key
      * head h / (H / K) */
     Status (*attend)  (Device *d, Tensor *y, const Tensor *q, const KvView *kv);
-    /* every job: parts[slots[i]] = expert(x[rows[i]]) */
+    /* every job: parts[slots[i]] = expert(x[rows[i]]), each of its products adapted */
     Status (*experts) (Device *d, Tensor *parts, const Tensor *x, const ExpertJob *jobs, int n_jobs);
     /* y[t] = sum over j of weights[t*U + j] * parts[t*U + j], j ascending */
     Status (*combine) (Device *d, Tensor *y, const Tensor *parts, const float *weights, int n_used);

@@ -135,3 +135,27 @@ double rope_angle(const Rope *rope, int64_t position, int pair)
 {
     return (double)position * pow(rope->base, -2.0 * pair / rope->n_turned);
 }
+
+Status host_low_fits(Device *d, const LowRank *low, int64_t n_cols, int64_t n_rows)
+{
+    if (!adapts(low)) return OK;
+    const int64_t rank = low->a.rows, most = ((HostDevice *)d)->limits.n_rank;
+    if (low->a.cols != n_cols || low->b.rows != n_rows || low->b.cols != rank)
+        return fail(&d->error, BAD_ARGUMENT,
+                    "adapter: expected [r][%lld] and [%lld][r], found [%lld][%lld] and [%lld][%lld]",
+                    (long long)n_cols, (long long)n_rows, (long long)rank, (long long)low->a.cols,
+                    (long long)low->b.rows, (long long)low->b.cols);
+    if (rank > most)
+        return fail(&d->error, BAD_ARGUMENT, "adapter: rank %lld, reserved were %lld", (long long)rank,
+                    (long long)most);
+    return OK;
+}
+
+Status host_expert_low_fits(Device *d, const ExpertJob *job)
+{
+    const Expert *e = &job->expert;
+    if (!job->low) return OK;
+    TRY(host_low_fits(d, &job->low->gate, e->gate.cols, e->gate.rows));
+    TRY(host_low_fits(d, &job->low->up, e->up.cols, e->up.rows));
+    return host_low_fits(d, &job->low->down, e->down.cols, e->down.rows);
+}

@@ -40,6 +40,10 @@ void *host_memory(int64_t n_bytes);
 /* Do the widths agree with what was reserved?  An op asks before it uses scratch. */
 Status host_fits(Device *d, const char *op, int64_t n_rows, int64_t n_cols);
 
+/* Does an adapter fit a matrix [n_rows][n_cols], and its rank what was reserved?  { 0 } does. */
+Status host_low_fits(Device *d, const LowRank *low, int64_t n_cols, int64_t n_rows);
+Status host_expert_low_fits(Device *d, const ExpertJob *job);
+
 static inline void *row_bytes_at(const Tensor *t, int64_t row)
 {
     return (char *)t->handle + row * t->row_bytes;

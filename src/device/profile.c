@@ -89,6 +89,13 @@ static Status timed_add(Device *d, Tensor *y, const Tensor *x)
     return count(d, "add", start_ns, 0, 0, d->profile->real->add(d, y, x));
 }
 
+static Status timed_adapt(Device *d, Tensor *y, const Tensor *x, const LowRank *low)
+{
+    const int64_t start_ns = clock_ns(), values = low->a.rows * (low->a.cols + low->b.rows);
+    return count(d, "adapters", start_ns, values * (int64_t)sizeof(float), 2 * x->rows * values,
+                 d->profile->real->adapt(d, y, x, low));
+}
+
 static Status timed_rope(Device *d, Tensor *x, const int32_t *positions, const Rope *rope)
 {
     const int64_t start_ns = clock_ns();
@@ -170,6 +177,7 @@ Status profile_attach(Device *d, Error *error)
     p->timed.norm = timed_norm;
     p->timed.project = timed_project;
     p->timed.add = timed_add;
+    p->timed.adapt = timed_adapt;
     p->timed.rope = timed_rope;
     p->timed.kv_write = timed_kv_write;
     p->timed.attend = timed_attend;

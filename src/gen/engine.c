@@ -21,13 +21,13 @@ static Status too_small(const Catalog *c, int64_t need, int64_t have, Error *err
 }
 
 /* All experts when they fit beside the rest, else as many slots as do; never fewer than one token uses. */
-static Status plan_slots(const Catalog *catalog, const Sizes *s, const ModelBytes *bytes,
+static Status plan_slots(const Catalog *catalog, const Sizes *s, const ModelBytes *bytes, int64_t adapter_bytes,
                          const EngineOptions *o, int64_t n_batch, int64_t *n_slots, Error *error)
 {
     const int64_t n_all = s->n_layers * s->n_experts;
     const int64_t context = s->n_context < CONTEXT_DEFAULT ? s->n_context : CONTEXT_DEFAULT;
     const int64_t kv = (context + PAGE_TOKENS - 1) / PAGE_TOKENS * kv_page_bytes(s, o->kv);
-    const int64_t rest = bytes->dense + work_bytes(s, n_batch) + kv + SPARE_BYTES,
+    const int64_t rest = bytes->dense + adapter_bytes + work_bytes(s, n_batch) + kv + SPARE_BYTES,
                   have = machine_free_bytes();
 
     *n_slots = o->n_slots < n_all ? o->n_slots : 0;
@@ -65,14 +65,21 @@ static bool make_rows(Engine *e)
            (e->broken    = arena_new(&e->arena, n, sizeof *e->broken));
 }
 
+/* Their floats, and what a step keeps between the products of one. */
+static int64_t adapter_bytes(const LoraMap *map, const Sizes *s, int64_t n_batch)
+{
+    if (!map) return 0;
+    return (lora_map_values(map) + n_batch * s->n_used * (2 * lora_map_rank(map) + s->hidden)) * (int64_t)sizeof(float);
+}
+
 static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, const Sizes *sizes,
-                          const EngineOptions *o, Error *error)
+                          const LoraMap *map, const EngineOptions *o, Error *error)
 {
     const int64_t start_us = clock_us();
     ModelBytes bytes;
     int64_t n_slots;
     TRY(model_bytes(arch, catalog, sizes, &bytes, error));
-    TRY(plan_slots(catalog, sizes, &bytes, o, e->n_batch, &n_slots, error));
+    TRY(plan_slots(catalog, sizes, &bytes, adapter_bytes(map, sizes, e->n_batch), o, e->n_batch, &n_slots, error));
 #ifdef MIXT_HOSTILE
     hostile_slots(sizes, &n_slots);
 #endif
@@ -83,7 +90,7 @@ static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, c
                                .user = o->progress_user,
                                .total_bytes = bytes.dense + (n_slots ? 0 : bytes.experts) };
     const ModelPlan plan = {
-        .n_slots = (int)n_slots, .max_tokens = e->n_batch, .n_context = sizes->n_context,
+        .n_slots = (int)n_slots, .max_tokens = e->n_batch, .n_context = sizes->n_context, .lora = map,
     };
     TRY(model_bind(arch, catalog, sizes, e->device, &plan, &progress, &e->model, error));
     if (o->profile) TRY(engine_watch(e, error));
@@ -116,7 +123,11 @@ Status engine_new(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
     e->cancel = o->cancel;
     e->cancel_user = o->cancel_user;
     e->n_batch = o->n_batch ? o->n_batch : BATCH_DEFAULT;
-    const Status status = engine_fill(e, arch, catalog, sizes, o, error);
+    LoraMap *map = NULL;
+    Status status = OK;
+    if (o->n_adapters) status = lora_map_new(arch, catalog, sizes, o->adapters, o->n_adapters, &map, error);
+    if (status == OK) status = engine_fill(e, arch, catalog, sizes, map, o, error);
+    lora_map_free(map);
     if (status != OK) {
         engine_free(e);
         return status;

@@ -18,6 +18,7 @@ typedef struct EngineOptions {
     int64_t     n_batch;                /* rows per step at most                           */
     int64_t     n_slots;                /* experts in memory; 0: all, or as many as fit    */
     bool        profile;                /* time every op: see engine_profile               */
+    const AdapterUse *adapters;  int n_adapters;    /* beside the weights; files may be closed afterwards */
     int       (*cancel)(void *user);    /* asked between layers; non-zero ends the step    */
     void       *cancel_user;
     int       (*progress)(void *user, int64_t done_bytes, int64_t total_bytes);

@@ -13,7 +13,7 @@ mixt_engine_options mixt_engine_defaults(void)
     };
 }
 
-static Status engine_open(const mixt_model *m, const mixt_engine_options *o, Engine **out,
+static Status engine_open(const mixt_model *m, const mixt_engine_options *o, const Adapters *adapters, Engine **out,
                           Error *error)
 {
     if (!m->arch)
@@ -33,6 +33,8 @@ static Status engine_open(const mixt_model *m, const mixt_engine_options *o, Eng
         .progress = o->progress,
         .progress_user = o->progress_user,
         .profile = o->profile,
+        .adapters = adapters->uses,
+        .n_adapters = adapters->n,
     };
     return engine_new(m->arch, &m->catalog, &m->sizes, &options, out, error);
 }
@@ -44,9 +46,12 @@ mixt_status mixt_engine_new(const mixt_model *model, const mixt_engine_options *
     Error inside = { 0 };
     take_options(&o, sizeof o, options);
     *out = NULL;
+    Adapters adapters;
     mixt_engine *e = calloc(1, sizeof *e);
-    Status status =
-        e ? engine_open(model, &o, &e->engine, &inside) : fail_memory(&inside, "the engine");
+    Status status = adapters_open(o.adapters, o.n_adapters, &adapters, &inside);
+    if (status == OK)
+        status = e ? engine_open(model, &o, &adapters, &e->engine, &inside) : fail_memory(&inside, "the engine");
+    adapters_free(&adapters);
     if (status == OK) {
         e->model = model;
         *out = e;

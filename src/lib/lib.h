@@ -38,6 +38,11 @@ mixt_status answer(mixt_error *error, Status status, const Error *inside);
 /* An options struct may be older than we are: what it does not have keeps its default. */
 void take_options(void *into, size_t our_bytes, const void *given);
 
+/* Adapters as somebody named them, open; adapters_free in every case. */
+typedef struct Adapters { AdapterFile *files; AdapterUse *uses; int n; } Adapters;
+Status adapters_open(const mixt_adapter *given, size_t n, Adapters *out, Error *error);     /* adapter.c */
+void   adapters_free(Adapters *adapters);
+
 Status count_classes(mixt_model *model, Error *error);                          /* classes.c */
 Status choose_format(mixt_model *model, const char *wanted, Error *error);      /* format.c  */
 

@@ -83,12 +83,18 @@ mixt_status mixt_convert(const char *from, const char *to, const mixt_convert_op
     mixt_convert_options o = mixt_convert_defaults();
     Error inside = { 0 };
     take_options(&o, sizeof o, options);
+    Adapters adapters;
+    Status status = adapters_open(o.adapters, o.n_adapters, &adapters, &inside);
     const ConvertOptions in = { .type = o.type,
                                 .log = o.log,
                                 .log_user = o.log_user,
                                 .progress = o.progress,
-                                .progress_user = o.progress_user };
-    return answer(error, convert(from, to, &in, &inside), &inside);
+                                .progress_user = o.progress_user,
+                                .adapters = adapters.uses,
+                                .n_adapters = adapters.n };
+    if (status == OK) status = convert(from, to, &in, &inside);
+    adapters_free(&adapters);
+    return answer(error, status, &inside);
 }
 
 mixt_synth_options mixt_synth_defaults(void)

@@ -174,6 +174,73 @@ static Status bind_dense(Binder *b)
     return m->tied ? OK : want_matrix(b, ROLE_OUT, 0, &m->out);
 }
 
+/* ---- adapters ---- */
+
+static Status place_floats(Binder *b, const float *from, int64_t rows, int64_t cols, Tensor *to)
+{
+    const DeviceOps *op = b->device->ops;
+    TRY(device_said(b, op->alloc_weight(b->device, F32, rows, cols, to)));
+    b->model->dense_bytes += rows * cols * (int64_t)sizeof *from;
+    return device_said(b, op->fill(b->device, to, 0, rows, from));
+}
+
+static Status bind_low_rank(Binder *b, const LoraMap *map, Role role, int layer, int expert, LowRank *out)
+{
+    LoraFloats floats;
+    Status status = lora_map_read(map, role, layer, expert, &floats, b->error);
+    if (status == OK && floats.rank) status = place_floats(b, floats.a, floats.rank, floats.cols, &out->a);
+    if (status == OK && floats.rank) status = place_floats(b, floats.b, floats.rows, floats.rank, &out->b);
+    lora_floats_free(&floats);
+    return status;
+}
+
+static Status bind_layer_lora(Binder *b, const LoraMap *map, int layer)
+{
+    Layer *l = &b->model->layers[layer];
+    l->lora = calloc(1, sizeof *l->lora);
+    if (l->lora) l->lora->experts = calloc((size_t)b->sizes->n_experts, sizeof *l->lora->experts);
+    if (!l->lora || !l->lora->experts) return fail_memory(b->error, "adapters");
+    TRY(bind_low_rank(b, map, ROLE_Q, layer, 0, &l->lora->q));
+    TRY(bind_low_rank(b, map, ROLE_K, layer, 0, &l->lora->k));
+    TRY(bind_low_rank(b, map, ROLE_V, layer, 0, &l->lora->v));
+    TRY(bind_low_rank(b, map, ROLE_O, layer, 0, &l->lora->o));
+    TRY(bind_low_rank(b, map, ROLE_ROUTER, layer, 0, &l->lora->router));
+    for (int e = 0; e < b->sizes->n_experts; e++) {
+        TRY(bind_low_rank(b, map, ROLE_GATE, layer, e, &l->lora->experts[e].gate));
+        TRY(bind_low_rank(b, map, ROLE_UP, layer, e, &l->lora->experts[e].up));
+        TRY(bind_low_rank(b, map, ROLE_DOWN, layer, e, &l->lora->experts[e].down));
+    }
+    return OK;
+}
+
+static Status bind_lora(Binder *b, const LoraMap *map)
+{
+    for (int layer = 0; layer < b->sizes->n_layers; layer++) TRY(bind_layer_lora(b, map, layer));
+    return bind_low_rank(b, map, ROLE_OUT, 0, 0, &b->model->out_lora);
+}
+
+static void free_low_rank(Device *d, LowRank *low)
+{
+    d->ops->free(d, &low->a);
+    d->ops->free(d, &low->b);
+}
+
+static void free_layer_lora(Device *d, LayerLora *lora, int64_t n_experts)
+{
+    if (!lora) return;
+    LowRank *all[] = { &lora->q, &lora->k, &lora->v, &lora->o, &lora->router };
+    for (int i = 0; i < ARRAY_LEN(all); i++) free_low_rank(d, all[i]);
+    for (int64_t e = 0; lora->experts && e < n_experts; e++) {
+        free_low_rank(d, &lora->experts[e].gate);
+        free_low_rank(d, &lora->experts[e].up);
+        free_low_rank(d, &lora->experts[e].down);
+    }
+    free(lora->experts);
+    free(lora);
+}
+
+/* ---- all ---- */
+
 static Status bind_all(Binder *b, const ModelPlan *plan)
 {
     const Sizes *s = b->sizes;
@@ -184,6 +251,7 @@ static Status bind_all(Binder *b, const ModelPlan *plan)
     TRY(loader_run(m->loader, b->loads, b->n_loads, b->progress, b->error));
     if (m->tied) m->out = m->embed;
     TRY(bind_experts(b, plan->n_slots));
+    if (plan->lora) TRY(bind_lora(b, plan->lora));
 
     const int64_t widest =
         s->n_heads * s->head_size > s->width ? s->n_heads * s->head_size : s->width;
@@ -195,6 +263,7 @@ static Status bind_all(Binder *b, const ModelPlan *plan)
         .n_used = s->n_used,
         .n_heads = s->n_heads,
         .n_context = plan->n_context,
+        .n_rank = plan->lora ? lora_map_rank(plan->lora) : 0,
     };
     return device_said(b, b->device->ops->reserve(b->device, &limits));
 }
@@ -248,7 +317,9 @@ void model_free(Model *m)
         Tensor *all[] = { &l->attn_norm.gain, &l->ffn_norm.gain, &l->wq, &l->wk, &l->wv, &l->wo,
                           &l->router };
         for (int t = 0; t < ARRAY_LEN(all); t++) d->ops->free(d, all[t]);
+        free_layer_lora(d, l->lora, m->sizes.n_experts);
     }
+    free_low_rank(d, &m->out_lora);
     if (!m->tied) d->ops->free(d, &m->out);
     d->ops->free(d, &m->embed);
     d->ops->free(d, &m->out_norm.gain);

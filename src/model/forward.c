@@ -43,6 +43,7 @@ static Status forward(Model *m, const Step *step, Work *w, Error *error)
     TRY(op->pick(d, &w->last, &w->x, step->wanted, step->n_wanted));        /* last [R][D]   */
     TRY(op->norm(d, &w->last, &w->last, &m->out_norm));
     TRY(op->project(d, (Tensor *[]){ &w->logits }, &w->last, (const Tensor *[]){ &m->out }, 1));
+    TRY(adapt(m, &w->logits, &w->last, &m->out_lora));
     return op->wait(d);                                                     /* logits [R][V] */
 }
 
@@ -53,6 +54,11 @@ Status model_forward(Model *m, const Step *step, Work *w, Error *error)
     const Status status = forward(m, step, w, error);
     if (status != OK && m->device->error.code == status && error) *error = m->device->error;
     return status;
+}
+
+Status adapt(Model *m, Tensor *y, const Tensor *x, const LowRank *low)
+{
+    return adapts(low) ? m->device->ops->adapt(m->device, y, x, low) : OK;
 }
 
 /* Attention where several query heads share one key head.
@@ -67,9 +73,15 @@ Status attention(Model *m, int layer, const Step *step, Work *w, Error *error)
 
     TRY(op->project(d, (Tensor *[]){ &w->q, &w->k, &w->v }, &w->h,          /* q [T][H], k, v [T][K] */
                     (const Tensor *[]){ &l->wq, &l->wk, &l->wv }, 3));
+    if (l->lora) {
+        TRY(adapt(m, &w->q, &w->h, &l->lora->q));
+        TRY(adapt(m, &w->k, &w->h, &l->lora->k));
+        TRY(adapt(m, &w->v, &w->h, &l->lora->v));
+    }
     TRY(op->rope(d, &w->q, step->positions, &m->rope));
     TRY(op->rope(d, &w->k, step->positions, &m->rope));
     TRY(op->kv_write(d, &seen, &w->k, &w->v));
     TRY(op->attend(d, &w->heads, &w->q, &seen));                            /* heads [T][H]  */
-    return op->project(d, (Tensor *[]){ &w->y }, &w->heads, (const Tensor *[]){ &l->wo }, 1);
+    TRY(op->project(d, (Tensor *[]){ &w->y }, &w->heads, (const Tensor *[]){ &l->wo }, 1));
+    return l->lora ? adapt(m, &w->y, &w->heads, &l->lora->o) : OK;
 }

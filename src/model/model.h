@@ -4,13 +4,20 @@
 #define MODEL_MODEL_H
 
 #include "arch/arch.h"
+#include "model/lora.h"
 #include "store/store.h"
 
 typedef struct Layer {
     Norm   attn_norm, ffn_norm;
     Tensor wq, wk, wv, wo;      /* [H][D] [K][D] [K][D] [D][H]                             */
     Tensor router;              /* [E][D]; rows == 0 in a dense layer                      */
+    struct LayerLora *lora;     /* what adapters add; NULL: nothing                        */
 } Layer;
+
+typedef struct LayerLora {
+    LowRank        q, k, v, o, router;
+    ExpertLowRank *experts;     /* [E]                                                     */
+} LayerLora;
 
 typedef struct Model {
     Sizes          sizes;
@@ -23,8 +30,9 @@ typedef struct Model {
     Tensor         embed, out;  /* [V][D]; the same tensor when tied                       */
     bool           tied;
     Norm           out_norm;
+    LowRank        out_lora;
     Layer         *layers;      /* [L]                                                     */
-    int64_t        dense_bytes; /* of all weights that are not experts                     */
+    int64_t        dense_bytes; /* of all weights that are not experts, adapters included  */
 } Model;
 
 /* What the pages of key/value cache look like. */
@@ -91,6 +99,7 @@ typedef struct ModelPlan {
     int      n_slots;                   /* 0: all experts in memory                        */
     int64_t  max_tokens;                /* T                                               */
     int64_t  n_context;                 /* C                                               */
+    const LoraMap *lora;                /* adapters; NULL: none                            */
 } ModelPlan;
 
 /* Loads every weight that is not an expert, opens the store.  The catalog's files must stay open. */
@@ -109,6 +118,8 @@ int64_t work_bytes(const Sizes *sizes, int64_t max_tokens);
 /* tokens -> w->logits, first R rows. */
 Status model_forward(Model *m, const Step *step, Work *w, Error *error);
 Status attention(Model *m, int layer, const Step *step, Work *w, Error *error);
+/* y += what an adapter says to x; nothing where there is none. */
+Status adapt(Model *m, Tensor *y, const Tensor *x, const LowRank *low);
 Status moe(Model *m, int layer, const Step *step, Work *w, Error *error);
 Status route(Model *m, int layer, const Step *step, Work *w, Error *error);
 /* Chooses n_used of scores[n_experts]; false when one is NaN (then the choice is 0, 1, .. with weight 0). */

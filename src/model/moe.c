@@ -9,8 +9,16 @@
  * depend on what was in memory. */
 #include "model/model.h"
 
+/* What adapters add to an expert; NULL: nothing. */
+static const ExpertLowRank *low_of(const Model *m, int layer, int expert)
+{
+    const LayerLora *lora = m->layers[layer].lora;
+    const ExpertLowRank *low = lora ? &lora->experts[expert] : NULL;
+    return low && (adapts(&low->gate) || adapts(&low->up) || adapts(&low->down)) ? low : NULL;
+}
+
 /* Experts [begin, end) of this layer's groups: pinned, used together, let go. */
-static Status wave(Model *m, int begin, int end, Work *w, Error *error)
+static Status wave(Model *m, int layer, int begin, int end, Work *w, Error *error)
 {
     const Routes *r = &w->routes;
     Store *store = m->store;
@@ -22,6 +30,7 @@ static Status wave(Model *m, int begin, int end, Work *w, Error *error)
         n_pinned += status == OK;
         w->jobs[g] = (ExpertJob){
             .expert = w->pins[g].weights,
+            .low = low_of(m, layer, w->ids[g].expert),
             .rows = r->rows + r->group_begin[g], .slots = r->slots + r->group_begin[g],
             .n = r->group_begin[g + 1] - r->group_begin[g],
         };
@@ -76,7 +85,7 @@ Status moe(Model *m, int layer, const Step *step, Work *w, Error *error)
     const int n_groups = w->routes.n_groups, room = m->store->pins_max;
     for (int begin = 0; begin < n_groups;) {
         const int end = n_groups - begin <= room ? n_groups : begin + room;
-        TRY(wave(m, begin, end, w, error));
+        TRY(wave(m, layer, begin, end, w, error));
         begin = end;
     }
     return m->device->ops->combine(m->device, &w->y, &w->parts, w->routes.weights,

@@ -66,6 +66,7 @@ static Status route_sparse(Model *m, int layer, const Step *step, Work *w, Error
 
     TRY(d->ops->project(d, (Tensor *[]){&w->scores}, &w->h,
                         (const Tensor *[]){&m->layers[layer].router}, 1));
+    if (m->layers[layer].lora) TRY(adapt(m, &w->scores, &w->h, &m->layers[layer].lora->router));
     TRY(d->ops->download(d, w->host_scores, &w->scores, bytes));
     for (int t = 0; t < step->n_tokens; t++)
         if (!choose_experts(w->host_scores + t * n_experts, n_experts, n_used, &m->router,

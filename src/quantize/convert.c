@@ -3,7 +3,8 @@
  * few rows at a time, so that memory does not depend on the model.
  *
  * Experts are stacked and rows of q and k put into the order of GGUF; apart from that a tensor that
- * keeps its format keeps its bytes. */
+ * keeps its format keeps its bytes.  To a matrix that adapters adapt, what they say is added: W + b * a, in float, and
+ * what comes of it is stored in the matrix's format. */
 #include "quantize/convert.h"
 
 #include "file/gguf.h"
@@ -33,6 +34,7 @@ typedef struct Conversion {
     float      *values;                 /* rows of a chunk, decoded                         */
     uint8_t    *from, *to;              /* and as they are stored                           */
     int64_t     room;                   /* of each of them, in values                       */
+    LoraMap    *lora;                   /* NULL: no adapters                                */
 } Conversion;
 
 static void say(const Conversion *c, const char *name, const char *what)
@@ -106,6 +108,8 @@ static Status plan(Conversion *c, Error *error)
                        error));
     TRY(arch_weight(c->arch, &c->catalog, &c->sizes, ROLE_EMBED, 0, 0, &embed, error));
     TRY(arch_weight(c->arch, &c->catalog, &c->sizes, ROLE_OUT, 0, 0, &output, error));
+    if (c->options->n_adapters)
+        TRY(lora_map_new(c->arch, &c->catalog, &c->sizes, c->options->adapters, c->options->n_adapters, &c->lora, error));
     TRY(out_list(c->arch, &c->sizes, output.tensor != embed.tensor /* else tied */, &c->list,
                  error));
     for (int i = 0; i < c->list.n; i++) {
@@ -214,11 +218,27 @@ static double format_limit(Format format)
     }
 }
 
-static Status recode(const Conversion *c, const Weight *w, const OutTensor *t, int64_t n,
-                     Error *error)
+/* values += rows [row, row + n_rows) of b * a; summed in double. */
+static void add_adapter(const Conversion *c, const LoraFloats *low, int64_t row, int64_t n_rows)
+{
+    for (int64_t r = 0; r < n_rows; r++) {
+        float *to = c->values + r * low->cols;
+        const float *b = low->b + (row + r) * low->rank;
+        for (int64_t i = 0; i < low->cols; i++) {
+            double sum = (double)to[i];
+            for (int64_t k = 0; k < low->rank; k++) sum += (double)b[k] * (double)low->a[k * low->cols + i];
+            to[i] = (float)sum;
+        }
+    }
+}
+
+static Status recode(const Conversion *c, const Weight *w, const OutTensor *t, const LoraFloats *low, int64_t row,
+                     int64_t n_rows, Error *error)
 {
     const double limit = format_limit(t->format);
+    const int64_t n = n_rows * w->cols;
     format_info[w->format].decode(c->values, c->from, (size_t)n);
+    if (low->rank) add_adapter(c, low, row, n_rows);
     for (int64_t i = 0; i < n; i++)
         if (!(fabs((double)c->values[i]) <= limit))     /* NaN too                              */
             return fail(error, BAD_FILE, "%s: %s holds numbers up to %g, found %g", w->tensor->name,
@@ -227,15 +247,15 @@ static Status recode(const Conversion *c, const Weight *w, const OutTensor *t, i
     return OK;
 }
 
-static Status write_slice(Conversion *c, const Weight *w, const OutTensor *t, Error *error)
+static Status write_slice(Conversion *c, const Weight *w, const OutTensor *t, const LoraFloats *low, Error *error)
 {
     const int64_t rows_at_once = c->room / w->cols,
                   row_bytes = format_row_bytes(t->format, w->cols);
     for (int64_t row = 0; row < w->rows; row += rows_at_once) {
         const int64_t left = w->rows - row, n_rows = left < rows_at_once ? left : rows_at_once;
-        const bool same = w->format == t->format;
+        const bool same = w->format == t->format && low->rank == 0;
         TRY(read_rows(c, w, row, n_rows, error));
-        if (!same) TRY(recode(c, w, t, n_rows * w->cols, error));
+        if (!same) TRY(recode(c, w, t, low, row, n_rows, error));
         TRY(gguf_add(c->w, same ? c->from : c->to, (size_t)(n_rows * row_bytes), error));
         TRY(meter_add(&c->meter, n_rows * row_bytes, error));
     }
@@ -263,8 +283,13 @@ static Status put_tensors(Conversion *c, Error *error)
         const OutTensor *t = &c->list.tensors[i];
         for (int e = 0; e < n_slices(t); e++) {
             Weight w;
+            LoraFloats low = { .rank = 0 };
             TRY(source_of(c, t, e, &w, error));
-            TRY(write_slice(c, &w, t, error));
+            Status status = OK;
+            if (c->lora && lora_adapts(t->role)) status = lora_map_read(c->lora, t->role, t->layer, e, &low, error);
+            if (status == OK) status = write_slice(c, &w, t, &low, error);
+            lora_floats_free(&low);
+            TRY(status);
         }
     }
     return OK;
@@ -272,11 +297,26 @@ static Status put_tensors(Conversion *c, Error *error)
 
 /* ---- */
 
+/* Those of the model and the adapters. */
+static Status files_read(Conversion *c, const char *const **out, Error *error)
+{
+    const char *const *model;
+    size_t n = 0;
+    TRY(catalog_files(&c->catalog, &model, error));
+    while (model[n]) n++;
+    const char **all = arena_new(&c->catalog.arena, n + (size_t)c->options->n_adapters + 1, sizeof *all);
+    if (!all) return fail_memory(error, "the conversion");
+    for (size_t i = 0; i < n; i++) all[i] = model[i];
+    for (int i = 0; i < c->options->n_adapters; i++) all[n + (size_t)i] = c->options->adapters[i].file->catalog.path;
+    *out = all;
+    return OK;
+}
+
 static Status write_model(Conversion *c, const char *to, Error *error)
 {
     TRY(make_room(c, error));
     const char *const *inputs;
-    TRY(catalog_files(&c->catalog, &inputs, error));        /* the output may be none of these   */
+    TRY(files_read(c, &inputs, error));                     /* the output may be none of these   */
     TRY(gguf_create(to, inputs, &c->w, error));
     Status status = put_settings(c, error);
     if (status == OK) status = put_tensors(c, error);
@@ -293,6 +333,7 @@ Status convert(const char *from, const char *to, const ConvertOptions *options, 
     TRY(catalog_open(from, &c.catalog, error));
     Status status = plan(&c, error);
     if (status == OK) status = write_model(&c, to, error);
+    lora_map_free(c.lora);
     free(c.list.tensors);
     free(c.values);
     free(c.from);

@@ -8,7 +8,7 @@
 Parts: agree (logits and routes of every shape), folders (the same bytes from every container and from
 converted files), bits (the same bytes whatever threads and prompt cutting), formats (every storage
 format against float64, and against float64 with activations of eight bits), stories (a real trained
-model, when the data folder is there).  --cpu runs all of it on one instruction set.
+model, when the data folder is there), adapters (LoRA: adapters.py).  --cpu runs all of it on one instruction set.
 
 Every check prints what it compared and what it measured.  Exit: 0, 1 when a check failed, 77 when numpy
 is missing.  Bounds stand in the table below and nowhere else.
@@ -599,8 +599,14 @@ def tales(bench, name, path, known):
         os.remove(made)
 
 
+def part_adapters(bench):
+    sys.modules.setdefault('golden', sys.modules[__name__])
+    import adapters
+    adapters.part_adapters(bench)
+
+
 PARTS = {'agree': part_agree, 'folders': part_folders, 'bits': part_bits, 'formats': part_formats,
-         'stories': part_stories}
+         'stories': part_stories, 'adapters': part_adapters}
 
 
 def main():

@@ -115,6 +115,8 @@ class Run:
                 out.append(rounded @ m.w(*key).T)
             else:
                 out.append(x @ m.w(*key).T)
+            for a, b in m.low.get(key, ()):             # adapters: see adapters.py
+                out[-1] = out[-1] + (x @ a.T) @ b.T
         return out
 
     def feed(self, ids):

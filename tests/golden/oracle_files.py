@@ -294,6 +294,7 @@ class Model:
         self.store, self.names, self.pairs = store, names, pairs
         self.__dict__.update(sizes)
         self.kept = {}
+        self.low = {}                   # (role, layer, ..) -> adapters' [(a, b)], b scaled
 
     def has(self, role, l=0, e=0):
         name = self.names[role].format(l=l, e=e)

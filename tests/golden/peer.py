@@ -81,6 +81,8 @@ class Peer:
                 ('llama_vocab_n_tokens', c.c_int32, [pointer]),
                 ('llama_init_from_model', pointer, [pointer, ContextParams]),
                 ('llama_free', None, [pointer]),
+                ('llama_adapter_lora_init', pointer, [pointer, c.c_char_p]),
+                ('llama_set_adapters_lora', c.c_int32, [pointer, c.POINTER(pointer), c.c_size_t, c.POINTER(c.c_float)]),
                 ('llama_batch_init', Batch, [c.c_int32, c.c_int32, c.c_int32]),
                 ('llama_batch_free', None, [Batch]),
                 ('llama_decode', c.c_int32, [pointer, Batch]),
@@ -95,17 +97,19 @@ class Peer:
         code = self.llama.llama_model_quantize(source.encode(), target.encode(), c.byref(params))
         assert code == 0, 'its quantiser says %d' % code
 
-    def logits(self, path, sequences, cache=F16):
-        """Logits [T][V] of each sequence of ids."""
+    def logits(self, path, sequences, cache=F16, adapters=()):
+        """Logits [T][V] of each sequence of ids.  adapters: [(path, scale)], freed with the model."""
         l = self.llama
         model = l.llama_model_load_from_file(path.encode(), l.llama_model_default_params())
         assert model, 'it cannot load %s' % path
         n_vocab = l.llama_vocab_n_tokens(l.llama_model_get_vocab(model))
-        answers = [self._run(model, ids, n_vocab, cache) for ids in sequences]
+        loaded = [(l.llama_adapter_lora_init(model, name.encode()), scale) for name, scale in adapters]
+        assert all(pointer for pointer, _ in loaded), 'it cannot load an adapter'
+        answers = [self._run(model, ids, n_vocab, cache, loaded) for ids in sequences]
         l.llama_model_free(model)
         return answers
 
-    def _run(self, model, ids, n_vocab, cache):
+    def _run(self, model, ids, n_vocab, cache, adapters=()):
         l, n = self.llama, len(ids)
         params = l.llama_context_default_params()
         params.n_ctx = params.n_batch = params.n_outputs_max = params.n_outputs_max_per_seq = n
@@ -116,6 +120,11 @@ class Peer:
             params.flash_attn_type = 0
         context = l.llama_init_from_model(model, params)
         assert context, 'it cannot make a context'
+        if adapters:
+            n_adapters = len(adapters)
+            code = l.llama_set_adapters_lora(context, (c.c_void_p * n_adapters)(*[a for a, _ in adapters]), n_adapters,
+                                             (c.c_float * n_adapters)(*[s for _, s in adapters]))
+            assert code == 0, 'it does not take the adapters: %d' % code
         batch = l.llama_batch_init(n, 0, 1)
         batch.n_tokens = n
         for i, token in enumerate(ids):

@@ -20,6 +20,9 @@ static void cpu_release(Cpu *cpu)
     free(cpu->x_blocks);
     free(cpu->x_floats);
     free(cpu->hidden);
+    free(cpu->hidden_floats);
+    free(cpu->low[0]);
+    free(cpu->low[1]);
     free(cpu->job_rows);
     free(cpu->job_tasks);
     free(cpu->blocks);
@@ -28,7 +31,7 @@ static void cpu_release(Cpu *cpu)
     free(cpu->turns.angles);
     free(cpu->turns.table);
     free(cpu->turns.positions);
-    cpu->x_blocks = cpu->x_floats = cpu->hidden = NULL;
+    cpu->x_blocks = cpu->x_floats = cpu->hidden = cpu->hidden_floats = cpu->low[0] = cpu->low[1] = NULL;
     cpu->job_rows = cpu->job_tasks = NULL;
     cpu->blocks = NULL;
     cpu->parts = (Parts){ 0 };
@@ -87,11 +90,22 @@ static bool products_new(Cpu *cpu, const DeviceLimits *most)
            (cpu->job_tasks = things(slots + 1, 1, sizeof *cpu->job_tasks));
 }
 
+/* Nothing where there are no adapters. */
+static bool adapters_new(Cpu *cpu, const DeviceLimits *most)
+{
+    int64_t slots;
+    if (most->n_rank == 0) return true;
+    if (!checked_mul(most->n_tokens, most->n_used, &slots)) return false;
+    return (cpu->hidden_floats = things(slots, most->n_hidden, sizeof(float))) &&
+           (cpu->low[0] = things(slots, most->n_rank, sizeof(float))) &&
+           (cpu->low[1] = things(slots, most->n_rank, sizeof(float)));
+}
+
 static Status cpu_reserve(Device *d, const DeviceLimits *limits)
 {
     Cpu *cpu = (Cpu *)d;
     cpu_release(cpu);
-    bool all = products_new(cpu, limits) && attention_new(cpu, limits);
+    bool all = products_new(cpu, limits) && adapters_new(cpu, limits) && attention_new(cpu, limits);
     for (int i = 0; all && i < cpu->host.n_threads; i++)
         all = scratch_new(&cpu->scratch[i], limits);
     if (!all) {
@@ -128,6 +142,7 @@ static const DeviceOps cpu_ops = {
     .norm = cpu_norm,
     .project = cpu_project,
     .add = cpu_add,
+    .adapt = cpu_adapt,
     .rope = cpu_rope,
     .kv_write = cpu_kv_write,
     .attend = cpu_attend,

@@ -69,6 +69,8 @@ typedef struct Cpu {
     char      *x_blocks;        /* [T*U] rows that products read, in tiles for either kind of weights */
     char      *x_floats;
     char      *hidden;          /* [T*U][F] between the two halves of the experts, in tiles */
+    char      *hidden_floats;   /* the same for adapters of the second half; NULL without adapters */
+    char      *low[2];          /* [T*U][n_rank] x * a^T of adapters, in tiles; likewise   */
     int64_t   *job_rows;        /* [T*U+1] see experts.c                                   */
     int64_t   *job_tasks;       /* [T*U+1]                                                 */
     RowBlock  *blocks;          /* [T]                                                     */
@@ -132,6 +134,14 @@ static inline void tile_product(const Cpu *cpu, float y[TILE_ROWS][STACK_ROWS], 
                                             tile_at(x, t), (size_t)tile_rows(x, t), (size_t)w->cols);
 }
 
+/* ---- adapters (adapt.c) ---- */
+
+/* Stack `stack` of x * a^T for tile t. */
+void low_begin(const Cpu *cpu, const LowRank *low, int64_t stack, const Tiles *x, int64_t t, const Tiles *to);
+/* y[i][r] += row (128 * stack + r) of b . row i of tile t of what low_begin made */
+void low_finish(const Cpu *cpu, float y[TILE_ROWS][STACK_ROWS], const LowRank *low, int64_t stack, const Tiles *from,
+                int64_t t);
+
 /* ---- the cache (kv.c) ---- */
 
 /* UNSUPPORTED with a sentence, unless the pages are as kernel/cache.h says. */
@@ -148,6 +158,7 @@ Status cpu_embed(Device *d, Tensor *y, const Tensor *table, const int32_t *token
 Status cpu_norm(Device *d, Tensor *y, const Tensor *x, const Norm *norm);
 Status cpu_project(Device *d, Tensor *const y[], const Tensor *x, const Tensor *const w[], int n);
 Status cpu_add(Device *d, Tensor *y, const Tensor *x);
+Status cpu_adapt(Device *d, Tensor *y, const Tensor *x, const LowRank *low);
 Status cpu_rope(Device *d, Tensor *x, const int32_t *positions, const Rope *rope);
 Status cpu_kv_write(Device *d, const KvView *kv, const Tensor *k, const Tensor *v);
 Status cpu_attend(Device *d, Tensor *y, const Tensor *q, const KvView *kv);

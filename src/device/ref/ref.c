@@ -15,6 +15,7 @@ typedef struct Ref {
     double    *hidden;          /* [n_hidden] of one expert and row                        */
     double    *scores;          /* [n_context] of one query head                           */
     double    *sums;            /* [n_cols] one head's answer                              */
+    double    *low;             /* [n_rank] x * a^T of an adapter                          */
 } Ref;
 
 /* ---- memory ---- */
@@ -25,8 +26,9 @@ static void ref_release(Ref *ref)
     free(ref->hidden);
     free(ref->scores);
     free(ref->sums);
+    free(ref->low);
     ref->weights = NULL;
-    ref->hidden = ref->scores = ref->sums = NULL;
+    ref->hidden = ref->scores = ref->sums = ref->low = NULL;
     ref->host.limits = (DeviceLimits){ 0 };
 }
 
@@ -39,7 +41,9 @@ static Status ref_reserve(Device *d, const DeviceLimits *limits)
     ref->hidden = host_memory(limits->n_hidden * each);
     ref->scores = host_memory(limits->n_context * each);
     ref->sums = host_memory(limits->n_cols * each);
-    if (!ref->weights || !ref->hidden || !ref->scores || !ref->sums) {
+    ref->low = limits->n_rank ? host_memory(limits->n_rank * each) : NULL;
+    const bool low = ref->low || !limits->n_rank;
+    if (!ref->weights || !ref->hidden || !ref->scores || !ref->sums || !low) {
         ref_release(ref);
         return fail_memory(&d->error, "the work space of device ref");
     }
@@ -111,6 +115,31 @@ static Status ref_add(Device *d, Tensor *y, const Tensor *x)
     for (int64_t t = 0; t < x->rows; t++)
         for (int64_t i = 0; i < x->cols; i++) row_f32(y, t)[i] += row_f32(x, t)[i];
     (void)d;
+    return OK;
+}
+
+/* Row by row of b: what an adapter adds to number `row`, when ref->low is x * a^T. */
+static double low_sum(const Ref *ref, const LowRank *low, int64_t row)
+{
+    const float *b = row_f32(&low->b, row);
+    double sum = 0.0;
+    for (int64_t k = 0; k < low->a.rows; k++) sum += ref->low[k] * (double)b[k];
+    return sum;
+}
+
+static void low_of(Ref *ref, const LowRank *low, const float *x)
+{
+    for (int64_t k = 0; k < low->a.rows; k++) ref->low[k] = dot(row_f32(&low->a, k), x, low->a.cols);
+}
+
+static Status ref_adapt(Device *d, Tensor *y, const Tensor *x, const LowRank *low)
+{
+    TRY(host_low_fits(d, low, x->cols, y->cols));
+    for (int64_t t = 0; t < x->rows; t++) {
+        low_of((Ref *)d, low, row_f32(x, t));
+        for (int64_t i = 0; i < y->cols; i++)
+            row_f32(y, t)[i] = (float)((double)row_f32(y, t)[i] + low_sum((Ref *)d, low, i));
+    }
     return OK;
 }
 
@@ -214,19 +243,37 @@ static Status ref_attend(Device *d, Tensor *y, const Tensor *q, const KvView *kv
 
 /* ---- experts ---- */
 
-static void expert_row(Ref *ref, float *y, const float *x, const Expert *e)
+/* hidden = gate * x + what adapts it; then silu of that, times the same of up. */
+static void expert_hidden(Ref *ref, const float *x, const Expert *e, const ExpertLowRank *low)
 {
+    const bool gates = low && adapts(&low->gate), ups = low && adapts(&low->up);
+    if (gates) low_of(ref, &low->gate, x);
     for (int64_t f = 0; f < e->gate.rows; f++) {
-        const double gate = dot(floats_of(ref, &e->gate, f), x, e->gate.cols);
-        const double up = dot(floats_of(ref, &e->up, f), x, e->up.cols);
-        ref->hidden[f] = gate / (1.0 + exp(-gate)) * up;
+        const double gate = dot(floats_of(ref, &e->gate, f), x, e->gate.cols) +
+                            (gates ? low_sum(ref, &low->gate, f) : 0.0);
+        ref->hidden[f] = gate / (1.0 + exp(-gate));
     }
-    for (int64_t i = 0; i < e->down.rows; i++) {
-        const float *down = floats_of(ref, &e->down, i);
-        double sum = 0.0;
-        for (int64_t f = 0; f < e->down.cols; f++) sum += (double)down[f] * ref->hidden[f];
-        y[i] = (float)sum;
-    }
+    if (ups) low_of(ref, &low->up, x);
+    for (int64_t f = 0; f < e->up.rows; f++)
+        ref->hidden[f] *= dot(floats_of(ref, &e->up, f), x, e->up.cols) + (ups ? low_sum(ref, &low->up, f) : 0.0);
+}
+
+static double dot_hidden(const Ref *ref, const float *w, int64_t n)
+{
+    double sum = 0.0;
+    for (int64_t f = 0; f < n; f++) sum += (double)w[f] * ref->hidden[f];
+    return sum;
+}
+
+static void expert_row(Ref *ref, float *y, const float *x, const Expert *e, const ExpertLowRank *low)
+{
+    expert_hidden(ref, x, e, low);
+    const bool downs = low && adapts(&low->down);
+    for (int64_t k = 0; downs && k < low->down.a.rows; k++)
+        ref->low[k] = dot_hidden(ref, row_f32(&low->down.a, k), e->down.cols);
+    for (int64_t i = 0; i < e->down.rows; i++)
+        y[i] = (float)(dot_hidden(ref, floats_of(ref, &e->down, i), e->down.cols) +
+                       (downs ? low_sum(ref, &low->down, i) : 0.0));
 }
 
 static Status ref_experts(Device *d, Tensor *parts, const Tensor *x, const ExpertJob *jobs,
@@ -240,8 +287,9 @@ static Status ref_experts(Device *d, Tensor *parts, const Tensor *x, const Exper
         if (e->gate.rows > ref->host.limits.n_hidden)
             return fail(&d->error, BAD_ARGUMENT, "experts: width %lld, reserved were %lld",
                         (long long)e->gate.rows, (long long)ref->host.limits.n_hidden);
+        TRY(host_expert_low_fits(d, &jobs[j]));
         for (int i = 0; i < jobs[j].n; i++)
-            expert_row(ref, row_f32(parts, jobs[j].slots[i]), row_f32(x, jobs[j].rows[i]), e);
+            expert_row(ref, row_f32(parts, jobs[j].slots[i]), row_f32(x, jobs[j].rows[i]), e, jobs[j].low);
     }
     return OK;
 }
@@ -277,6 +325,7 @@ static const DeviceOps ref_ops = {
     .norm = ref_norm,
     .project = ref_project,
     .add = ref_add,
+    .adapt = ref_adapt,
     .rope = ref_rope,
     .kv_write = ref_kv_write,
     .attend = ref_attend,
