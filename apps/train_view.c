@@ -12,6 +12,8 @@
 
 /* Lines that move do so four times a second; others come every twenty seconds. */
 enum { LIVE_US = 250000, PLAIN_US = 20000000, BAR_CELLS = 24, HEAT_LINES_MAX = 12 };
+/* What stands beside bar and curve in their lines: they get the rest. */
+enum { BESIDE_BAR = 64, BESIDE_SPARK = 44 };
 
 TrainView train_view(const App *app)
 {
@@ -37,17 +39,22 @@ static void add_loss(TrainView *v, double loss)
     *last += (loss - *last) / ++v->n_in_last;
 }
 
-static void draw_spark(const TrainView *v)
+/* In so many cells; when there are more averages, several share one. */
+static void draw_spark(const TrainView *v, int n_cells)
 {
-    static const char *const bars[] = { "\u2581", "\u2582", "\u2583", "\u2584", "\u2585", "\u2586", "\u2587", "\u2588" };
+    static const char *const bars[] = { "\u2581", "\u2582", "\u2583", "\u2584",
+                                        "\u2585", "\u2586", "\u2587", "\u2588" };
     static const char        letters[] = "_.-~=+*#";
     double low = INFINITY, high = -INFINITY;
+    if (n_cells < 1 || v->n_losses == 0) return;
+    const int n = v->n_losses < n_cells ? v->n_losses : n_cells;
     for (int i = 0; i < v->n_losses; i++) {
         low  = fmin(low, v->losses[i]);
         high = fmax(high, v->losses[i]);
     }
-    for (int i = 0; i < v->n_losses; i++) {
-        const int at = high > low ? (int)(7.999 * (v->losses[i] - low) / (high - low)) : 0;
+    for (int i = 0; i < n; i++) {
+        const double loss = v->losses[i * v->n_losses / n];
+        const int    at   = high > low ? (int)(7.999 * (loss - low) / (high - low)) : 0;
         if (term_utf8()) fputs(bars[at], stderr);
         else fputc(letters[at], stderr);
     }
@@ -95,10 +102,11 @@ static void wipe(TrainView *v)
     v->n_lines = 0;
 }
 
-static void draw_bar(double share)
+static void draw_bar(double share, int n_cells)
 {
-    const int full = (int)(share * BAR_CELLS);
-    for (int i = 0; i < BAR_CELLS; i++)
+    if (n_cells > BAR_CELLS) n_cells = BAR_CELLS;
+    const int full = (int)(share * n_cells);
+    for (int i = 0; i < n_cells; i++)
         fputs(term_utf8() ? i < full ? "\u2588" : "\u2591" : i < full ? "#" : ".", stderr);
 }
 
@@ -138,9 +146,9 @@ static void draw(TrainView *v, const mixt_train_progress *p)
 {
     const double done = p->n_steps ? ((double)p->step + (double)(p->pass % p->n_passes) / (double)p->n_passes) /
                                          (double)p->n_steps : 0;
-    const bool wide = term_width() >= 96;
+    const int width = term_width();
     wipe(v);
-    if (wide) draw_bar(done);
+    draw_bar(done, width - BESIDE_BAR);
     fprintf(stderr, " %.1f %%, step %lld of %lld", 100 * done, (long long)p->step, (long long)p->n_steps);
     if (p->tokens_per_s > 0) {
         fprintf(stderr, ", %.0f tokens/s, ", p->tokens_per_s);
@@ -149,7 +157,7 @@ static void draw(TrainView *v, const mixt_train_progress *p)
     }
     next_line(v);
     if (p->step) {
-        if (wide) draw_spark(v);
+        draw_spark(v, width - BESIDE_SPARK);
         fprintf(stderr, " loss %.3f, rate %.1e, gradient %.2f", p->loss, p->rate, p->gradient);
         next_line(v);
         draw_experts(v, p);
@@ -187,7 +195,8 @@ static void json_step(Json *json, const mixt_train_progress *p)
     json_open(json, '[');
     for (int64_t layer = 0; layer < p->n_layers; layer++) {
         json_open(json, '[');
-        for (int64_t e = 0; e < p->n_experts; e++) json_real(json, round(1e4 * p->uses[layer * p->n_experts + e]) / 1e4);
+        for (int64_t e = 0; e < p->n_experts; e++)
+            json_real(json, round(1e4 * p->uses[layer * p->n_experts + e]) / 1e4);
         json_close(json, ']');
     }
     json_close(json, ']');

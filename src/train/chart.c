@@ -33,7 +33,11 @@ static Range range_of(const Line *lines, int n_lines)
             r.high = fmax(r.high, y);
         }
     if (!(r.low <= r.high)) r = (Range){ 0, 1 };
-    if (r.high - r.low < 1e-12 + 1e-6 * fabs(r.high)) r.low -= 0.5 * (fabs(r.low) + 1e-9), r.high += 0.5 * (fabs(r.high) + 1e-9);
+    if (r.high - r.low < 1e-12 + 1e-6 * fabs(r.high)) {         /* a flat line lies in the middle   */
+        const double room = 0.5 * (fabs(r.high) + 1e-9);
+        r.low -= room;
+        r.high += room;
+    }
     return r;
 }
 

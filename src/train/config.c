@@ -379,6 +379,17 @@ static bool of_files(const Key *key)
     return key->kind == TRAIN || key->kind == HELD || key->kind == REPEAT || key->kind == PATH;
 }
 
+/* As short as brings the same number back. */
+static void put_real(Buffer *out, double value)
+{
+    char text[40];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) break;
+    }
+    buffer_text(out, text);
+}
+
 void config_binding(const Config *c, Buffer *out)
 {
     for (int i = 0; i < N_KEYS; i++) {
@@ -387,7 +398,7 @@ void config_binding(const Config *c, Buffer *out)
         const void *at = field_of(c, key);
         buffer_format(out, "[%s] %s = ", key->section, key->name);
         if (key->kind == WHOLE) buffer_format(out, "%" PRId64, *(const int64_t *)at);
-        else if (key->kind == REAL) buffer_format(out, "%.17g", *(const double *)at);
+        else if (key->kind == REAL) put_real(out, *(const double *)at);
         else if (key->kind == FLAG) buffer_text(out, *(const bool *)at ? "yes" : "no");
         else buffer_text(out, *(const char *const *)at ? *(const char *const *)at : "");
         buffer_char(out, '\n');
@@ -399,7 +410,9 @@ void config_example(Buffer *out)
     const char *section = "";
     for (int i = 0; i < N_KEYS; i++) {
         const Key *key = &keys[i];
-        if (strcmp(section, key->section)) buffer_format(out, "%s[%s]\n", i ? "\n" : "", key->section);
+        const bool optional = !strcmp(key->section, "phase");       /* an empty one is an error */
+        if (strcmp(section, key->section))
+            buffer_format(out, "%s%s[%s]\n", i ? "\n" : "", optional ? "#" : "", key->section);
         section = key->section;
         buffer_format(out, "# %s%s\n", key->kind == CHOICE ? "one of " : "", key->help);
         buffer_format(out, "%s%s = %s\n", *key->fallback ? "" : "#", key->name, key->fallback);

@@ -40,8 +40,9 @@ static void say_corpus(const Corpus *c, DataLog log, void *user)
 {
     Error line;                         /* borrowed for its cleaning of names               */
     if (!log) return;
-    fail(&line, OK, "%s: %lld documents, %.2f million tokens, %.2f bytes each%s", c->path, (long long)c->n_documents,
-         (double)c->n_tokens / 1e6, (double)c->n_bytes / (double)(c->n_tokens ? c->n_tokens : 1),
+    fail(&line, OK, "%s: %lld document%s, %.2f million tokens, %.2f bytes each%s", c->path,
+         (long long)c->n_documents, c->n_documents == 1 ? "" : "s", (double)c->n_tokens / 1e6,
+         (double)c->n_bytes / (double)(c->n_tokens ? c->n_tokens : 1),
          c->from_cache ? " (tokens kept from before)" : "");
     log(user, line.text);
 }

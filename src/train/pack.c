@@ -53,16 +53,21 @@ static bool turn(Packer *p)
     return true;
 }
 
-/* The first that fits of those that wait. */
+static int64_t taken_by(const Packer *p, int waiting)
+{
+    const int64_t n = tokens_of(p->corpora, p->waiting[waiting]);
+    return n < p->T ? n : p->T;
+}
+
+/* One of those that wait, the longest that fits (the first of equals); an empty sequence has room for any. */
 static bool add_waiting(Packer *p)
 {
-    for (int i = 0; i < p->n_waiting; i++) {
-        const int64_t n = tokens_of(p->corpora, p->waiting[i]), taken = n < p->T ? n : p->T;
-        if (taken > p->room) continue;
-        if (!add(p, p->waiting[i], 0, taken)) return false;
-        memmove(p->waiting + i, p->waiting + i + 1, (size_t)(--p->n_waiting - i) * sizeof *p->waiting);
-        i = -1;                                         /* there may be room for another    */
-    }
+    int best = -1;
+    for (int i = 0; i < p->n_waiting; i++)
+        if (taken_by(p, i) <= p->room && (best < 0 || taken_by(p, i) > taken_by(p, best))) best = i;
+    if (best < 0) return turn(p);
+    if (!add(p, p->waiting[best], 0, taken_by(p, best))) return false;
+    memmove(p->waiting + best, p->waiting + best + 1, (size_t)(--p->n_waiting - best) * sizeof *p->waiting);
     return true;
 }
 
@@ -81,10 +86,10 @@ static bool add_text(Packer *p, DocumentId id)
 static bool add_chat(Packer *p, DocumentId id)
 {
     if (tokens_of(p->corpora, id) > p->T) p->out->n_cut++;
+    while (p->n_waiting == WAITING_MAX)
+        if (!add_waiting(p)) return false;
     p->waiting[p->n_waiting++] = id;
-    if (!add_waiting(p)) return false;
-    if (p->n_waiting < WAITING_MAX) return true;
-    return turn(p) && add_waiting(p);                   /* an empty sequence has room for any */
+    return true;
 }
 
 static bool pack_all(Packer *p, const DocumentId *documents, int64_t n)
@@ -94,7 +99,7 @@ static bool pack_all(Packer *p, const DocumentId *documents, int64_t n)
         if (!(c->whole ? add_chat(p, documents[i]) : add_text(p, documents[i]))) return false;
     }
     while (p->n_waiting)
-        if (!add_waiting(p) || (p->n_waiting && !turn(p))) return false;
+        if (!add_waiting(p)) return false;
     return turn(p);
 }
 

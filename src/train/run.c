@@ -107,8 +107,8 @@ static Status check_memory(const Run *r, const NetOptions *o, Error *error)
     const int64_t need = net_bytes(&r->sizes, o), have = machine_free_bytes();
     if (need <= have) return OK;
     return fail(error, NO_MEMORY,
-                "%s: does not fit in memory: needs about %.2f GiB, %.2f GiB are free; try recompute = yes, or a smaller "
-                "batch with more accumulate", r->config.path, (double)need / (double)GIB, (double)have / (double)GIB);
+                "%s: does not fit in memory: needs about %.2f GiB, %.2f GiB are free; try recompute = yes, or a "
+                "smaller batch with more accumulate", r->config.path, (double)need / (double)GIB, (double)have / (double)GIB);
 }
 
 static Status load_net(Run *r, const Catalog *catalog, Error *error)

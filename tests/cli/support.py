@@ -22,7 +22,7 @@ atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 
 # What people can type; help, man pages and completions must not forget any.
 COMMANDS = ["run", "show", "check", "convert", "tokenize", "detokenize", "prompt", "logits", "routes", "synth",
-            "bench", "doctor", "version", "help", "completion"]
+            "bench", "doctor", "train", "version", "help", "completion"]
 
 
 def environment(**more):
