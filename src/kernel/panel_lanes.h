@@ -299,16 +299,19 @@ LANES_INLINE void add_rows(Format format, float (*y)[STACK_ROWS], const uint16_t
 LANES_INLINE void panel_product(Format format, size_t n_halves, size_t n_words, float (*y)[STACK_ROWS],
                                 const void *stack, size_t panels, const void *tile, size_t n, size_t n_cols)
 {
-    const size_t n_blocks = n_cols / (format >= Q2_K ? SUPER_VALUES : SMALL_VALUES);
+    const size_t values = format >= Q2_K ? SUPER_VALUES : SMALL_VALUES, n_blocks = n_cols / values,
+                 blocks_of_run = RUN_VALUES / values;
     for (size_t i = 0; i < n; i++)
         for (size_t r = 0; r < panels * PANEL_ROWS; r++) y[i][r] = 0.0f;
-    for (size_t b = 0; b < n_blocks; b++)
-        for (size_t p = 0; p < panels; p++) {
-            const PanelBlock block = stack_block(stack, n_halves, n_words, b * panels + p);
+    for (size_t first = 0, run; first < n_blocks; first += run) {
+        run = n_blocks - first < blocks_of_run ? n_blocks - first : blocks_of_run;
+        for (size_t k = 0; k < panels * run; k++) {
+            const PanelBlock block = stack_block(stack, n_halves, n_words, first * panels + k);
             for (size_t r = 0; r < PANEL_ROWS; r += LANES)
-                add_rows(format, (float (*)[STACK_ROWS])&y[0][p * PANEL_ROWS + r], block.halves + r, block.words + r,
-                         tile, n, b);
+                add_rows(format, (float (*)[STACK_ROWS])&y[0][k / run * PANEL_ROWS + r], block.halves + r,
+                         block.words + r, tile, n, first + k % run);
         }
+    }
 }
 
 /* The kernels of a set; halves and words as in number/panel.c. */

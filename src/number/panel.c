@@ -46,6 +46,7 @@ enum { WORDS_MAX = 52 };
 typedef struct Blocks {
     PanelShape shape;
     size_t     n, bytes, row_bytes;     /* n blocks of `bytes` in a row                    */
+    size_t     run;                     /* blocks of a run                                 */
     size_t     place[WORDS_MAX];        /* of each word, as an index of row 0's            */
 } Blocks;
 
@@ -54,7 +55,8 @@ static Blocks blocks_of(Format format, int64_t cols)
     Blocks k = { .shape = shapes[format],
                  .n = (size_t)(cols / format_info[format].block_values),
                  .bytes = (size_t)format_info[format].block_bytes,
-                 .row_bytes = (size_t)format_row_bytes(format, cols) };
+                 .row_bytes = (size_t)format_row_bytes(format, cols),
+                 .run = (size_t)(RUN_VALUES / format_info[format].block_values) };
     for (int w = 0; w < k.shape.n_words; w++) k.place[w] = (size_t)panel_place(format, w) * PANEL_ROWS;
     return k;
 }
@@ -62,7 +64,8 @@ static Blocks blocks_of(Format format, int64_t cols)
 /* Block b of the panels that n_rows make, panel p. */
 static PanelBlock block_at(const Blocks *k, const void *stack, int64_t n_rows, size_t b, size_t p)
 {
-    return stack_block(stack, (size_t)k->shape.n_halves, (size_t)k->shape.n_words, b * (size_t)n_panels(n_rows) + p);
+    return stack_block(stack, (size_t)k->shape.n_halves, (size_t)k->shape.n_words,
+                       stack_place(k->run, k->n, (size_t)n_panels(n_rows), b, p));
 }
 
 /* Block b of n_rows (1 to 16) rows.  Sixteen reads, one from each row, make one vector: both sides stay in the

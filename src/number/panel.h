@@ -2,8 +2,8 @@
  * number/panel.h - weights as the vector unit wants them: sixteen rows side by side (decision D2).
  *
  * A *panel* is PANEL_ROWS consecutive rows of a matrix, and a *stack* up to eight panels.  For formats with blocks,
- * lane r of every vector of a panel belongs to its row r.  A stack goes block by block: the first blocks of all
- * its panels, then the second, and so on.  Each block is
+ * lane r of every vector of a panel belongs to its row r.  A stack goes by runs of up to 256 columns: the first run of
+ * each of its panels, then the second of each, and so on.  A run is one block of 256 numbers or eight of 32; a block is
  *
  *     halves   [H][16] uint16   its 16-bit scales; H is 1 or 2
  *     words    [W][16] uint32   the rest, four bytes of each row at a time
@@ -25,6 +25,7 @@
 #include "number/format.h"
 
 enum { PANEL_ROWS = 16, STACK_PANELS = 8, STACK_ROWS = STACK_PANELS * PANEL_ROWS, PANEL_ALIGN = 64 };
+enum { RUN_VALUES = 256 };      /* columns of a run                                        */
 
 typedef struct PanelShape {
     int n_halves, n_words;      /* per block and row; 0, 0 when rows are not interleaved   */
@@ -71,7 +72,14 @@ static inline int panel_place(Format format, int w)
 
 typedef struct PanelBlock { const uint16_t *halves; const uint32_t *words; } PanelBlock;
 
-/* The b-th of the blocks in a stack, each with n_halves and n_words: block k of panel p is number k * panels + p. */
+/* Where block b of panel p comes among the blocks of a stack: `run` blocks make a run, n_blocks a row. */
+static inline size_t stack_place(size_t run, size_t n_blocks, size_t panels, size_t b, size_t p)
+{
+    const size_t first = b / run * run, left = n_blocks - first;
+    return first * panels + p * (left < run ? left : run) + b % run;
+}
+
+/* The b-th of the blocks in a stack, each with n_halves and n_words. */
 static inline PanelBlock stack_block(const void *stack, size_t n_halves, size_t n_words, size_t b)
 {
     enum { LINE = PANEL_ALIGN };

@@ -51,11 +51,13 @@ static void decode_x(float *to, const void *tile, size_t n, size_t i, size_t at,
 }
 
 /* Block b of row r as files hold it. */
-static void take_block(void *block, Format format, const void *stack, size_t panels, size_t b, size_t r)
+static void take_block(void *block, Format format, const void *stack, size_t panels, size_t n_blocks, size_t b,
+                       size_t r)
 {
     const PanelShape s = panel_shape(format);
-    const PanelBlock from =
-        stack_block(stack, (size_t)s.n_halves, (size_t)s.n_words, b * panels + r / PANEL_ROWS);
+    const size_t run = RUN_VALUES / (size_t)format_info[format].block_values;
+    const PanelBlock from = stack_block(stack, (size_t)s.n_halves, (size_t)s.n_words,
+                                        stack_place(run, n_blocks, panels, b, r / PANEL_ROWS));
     const size_t lane = r % PANEL_ROWS;
     for (int h = 0; h < s.n_halves; h++)
         memcpy((char *)block + s.halves_at + 2 * h, &from.halves[(size_t)h * PANEL_ROWS + lane], 2);
@@ -72,7 +74,7 @@ static void panel_blocks(float (*y)[STACK_ROWS], const void *stack, size_t panel
         for (size_t b = 0; b < n_blocks; b++) {
             _Alignas(8) char block[sizeof(BlockQ6_K)];          /* the largest                 */
             float w[SUPER_VALUES], x[SUPER_VALUES];
-            take_block(block, format, stack, panels, b, r);
+            take_block(block, format, stack, panels, n_blocks, b, r);
             format_info[format].decode(w, block, values);
             for (size_t i = 0; i < n; i++) {
                 decode_x(x, tile, n, i, b * values, values);

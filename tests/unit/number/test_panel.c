@@ -133,21 +133,41 @@ static void bytes_lie_where_the_header_says(void **state)
     free(other);
 }
 
-/* Block by block: the first blocks of both panels, then the second. */
-static void stacks_go_block_by_block(void **state)
+/* Eight blocks of the first panel, eight of the second, then what is left of both. */
+static void stacks_go_by_runs(void **state)
 {
     (void)state;
-    enum { ROWS = 20, BLOCKS = 3 };
+    enum { ROWS = 20, BLOCKS = 11, RUN = 8 };
     Rng rng = { SEED };
     BlockQ8_0 *rows = (BlockQ8_0 *)(void *)random_rows(&rng, ROWS * BLOCKS * (int64_t)sizeof *rows);
     char *stack = malloc((size_t)stack_bytes(Q8_0, BLOCKS * 32, ROWS));
     stack_pack(stack, Q8_0, BLOCKS * 32, rows, ROWS);
     for (int r = 0; r < ROWS; r++)
         for (int b = 0; b < BLOCKS; b++) {
+            const int panel = r / 16;
+            const int place = b < RUN ? panel * RUN + b : 2 * RUN + panel * (BLOCKS - RUN) + b - RUN;
             const BlockQ8_0 *want = &rows[r * BLOCKS + b];
-            const PanelBlock got = stack_block(stack, 1, 8, (size_t)(b * 2 + r / 16));
+            const PanelBlock got = stack_block(stack, 1, 8, (size_t)place);
             assert_memory_equal(&got.halves[r % 16], &want->scale, 2);
             for (int w = 0; w < 8; w++) assert_memory_equal(&got.words[w * 16 + r % 16], want->q + 4 * w, 4);
+        }
+    free(rows);
+    free(stack);
+}
+
+/* Blocks of 256 numbers are runs by themselves. */
+static void stacks_of_large_blocks_go_block_by_block(void **state)
+{
+    (void)state;
+    enum { ROWS = 20, BLOCKS = 3 };
+    Rng rng = { SEED };
+    BlockQ4_K *rows = (BlockQ4_K *)(void *)random_rows(&rng, ROWS * BLOCKS * (int64_t)sizeof *rows);
+    char *stack = malloc((size_t)stack_bytes(Q4_K, BLOCKS * 256, ROWS));
+    stack_pack(stack, Q4_K, BLOCKS * 256, rows, ROWS);
+    for (int r = 0; r < ROWS; r++)
+        for (int b = 0; b < BLOCKS; b++) {
+            const PanelBlock got = stack_block(stack, 2, 35, (size_t)(b * 2 + r / 16));
+            assert_memory_equal(&got.halves[r % 16], &rows[r * BLOCKS + b].super_scale, 2);
         }
     free(rows);
     free(stack);
@@ -173,7 +193,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(places_are_a_permutation),
-        cmocka_unit_test(stacks_go_block_by_block),
+        cmocka_unit_test(stacks_go_by_runs),
+        cmocka_unit_test(stacks_of_large_blocks_go_block_by_block),
         cmocka_unit_test(rows_come_back),
         cmocka_unit_test(as_many_bytes_as_the_rows),
         cmocka_unit_test(shapes_cover_the_block),
