@@ -2,7 +2,7 @@
  * device/cpu/cpu.h - the cpu device inside: a pool of threads, one kernel table, work space.
  *
  * Products go by panels of weights (number/panel.h) and tiles of activations (kernel/kernel.h): one call of a
- * kernel multiplies sixteen rows of weights with up to eight rows of activations. */
+ * kernel multiplies a stack, up to 128 rows of weights, with up to eight rows of activations. */
 #ifndef DEVICE_CPU_CPU_H
 #define DEVICE_CPU_CPU_H
 
@@ -19,7 +19,13 @@ enum {
 #endif
     GROUP_MAX = 64,             /* query heads that share a key head                       */
     ATTEND_QUERIES_MAX = GROUP_MAX,     /* that go over the cache together                 */
-    PART_ROWS = 4               /* rows with a full context that threads may share out     */
+    PART_ROWS = 4,              /* rows with a full context that threads may share out     */
+#ifdef MIXT_HOSTILE
+    GATE_TILES = 2
+#else
+    GATE_TILES = 16             /* tiles whose gates wait for the other factor; their numbers take 64 KiB of the
+                                 * second cache                                            */
+#endif
 };
 
 /* Work space of one thread. */
@@ -28,6 +34,7 @@ typedef struct Scratch {
     float *queries;             /* [d][M] queries that go over the cache together          */
     float *scores;              /* [M][SCORE_ROW]                                          */
     float *piece;               /* [M][d] what one piece of the cache says to them         */
+    float (*gate)[STACK_ROWS];  /* [GATE_TILES * TILE_ROWS]                                */
 } Scratch;
 
 /* Rows of a step that follow each other in one sequence (attend.c). */

@@ -131,6 +131,7 @@ static void finish(const Wave *wave, int j, float y[TILE_ROWS][STACK_ROWS], cons
 
 /* ---- gate and up ---- */
 
+<<<<<<< ours
 /* Row i of tile t, from number `at` on: what an adapter of `down` reads. */
 static void keep_floats(const Wave *wave, int j, int64_t t, int64_t i, int64_t at, const float *from, int64_t n)
 {
@@ -139,19 +140,26 @@ static void keep_floats(const Wave *wave, int j, int64_t t, int64_t i, int64_t a
 }
 
 static void gate_and_up(void *arg, int64_t task, int worker)
+=======
+/* Tiles [begin, end) of a stack: gate for all of them, then up, so that one stack at a time lies in the second
+ * cache beside the rows it meets. */
+static void hide_tiles(const Wave *wave, int j, int64_t stack, int64_t begin, int64_t end, float (*gate)[STACK_ROWS])
+>>>>>>> theirs
 {
-    const Wave *wave = arg;
     const Cpu *cpu = wave->cpu;
-    (void)worker;
-    const int j = job_of(cpu->job_tasks, wave->n_jobs, task);
     const Expert *e = &wave->jobs[j].expert;
+<<<<<<< ours
     const ExpertLowRank *low = wave->jobs[j].low;
     const int64_t stack = task - cpu->job_tasks[j], at = stack * STACK_ROWS, n = stack_rows(&e->gate, stack);
+=======
+    const int64_t at = stack * STACK_ROWS, n = stack_rows(&e->gate, stack);
+>>>>>>> theirs
     const Tiles hidden = hidden_of(wave, j), gate_x = x_of(wave, j, has_blocks(e->gate.format)),
                 up_x = x_of(wave, j, has_blocks(e->up.format));
-    for (int64_t t = 0; t < n_tiles(&hidden); t++) {
-        float gate[TILE_ROWS][STACK_ROWS], up[TILE_ROWS][STACK_ROWS];
-        tile_product(cpu, gate, &e->gate, stack, &gate_x, t);
+    for (int64_t t = begin; t < end; t++)
+        tile_product(cpu, gate + (t - begin) * TILE_ROWS, &e->gate, stack, &gate_x, t);
+    for (int64_t t = begin; t < end; t++, gate += TILE_ROWS) {
+        float up[TILE_ROWS][STACK_ROWS];
         tile_product(cpu, up, &e->up, stack, &up_x, t);
         if (low) finish(wave, j, gate, &low->gate, 0, stack, t);
         if (low) finish(wave, j, up, &low->up, 1, stack, t);
@@ -167,6 +175,16 @@ static void gate_and_up(void *arg, int64_t task, int worker)
                 memcpy((float *)(tile + i * hidden.row_bytes) + at, gate[i], (size_t)n * sizeof(float));
         }
     }
+}
+
+static void gate_and_up(void *arg, int64_t task, int worker)
+{
+    const Wave *wave = arg;
+    const Cpu *cpu = wave->cpu;
+    const int j = job_of(cpu->job_tasks, wave->n_jobs, task);
+    const int64_t stack = task - cpu->job_tasks[j], tiles = (wave->jobs[j].n + TILE_ROWS - 1) / TILE_ROWS;
+    for (int64_t t = 0; t < tiles; t += GATE_TILES)
+        hide_tiles(wave, j, stack, t, t + GATE_TILES < tiles ? t + GATE_TILES : tiles, cpu->scratch[worker].gate);
 }
 
 /* ---- down ---- */
