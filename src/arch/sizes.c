@@ -59,6 +59,9 @@ Status arch_find(const Catalog *c, const Arch **out, Error *error)
         return fail(error, UNSUPPORTED, "%s: expected a model, found a tokenizer alone", c->path);
     if (c->n_tensors == 0) return fail(error, BAD_FILE, "%s: expected weights%s, found none", c->path,
                     c->source == SOURCE_HF ? " (model.safetensors, or its index and shards)" : "");
+    const Setting *type = catalog_setting(c, "general.type");
+    if (type && type->kind == SETTING_TEXT && !strcmp(type->text.bytes, "adapter"))
+        return fail(error, UNSUPPORTED, "%s: expected a model, found an adapter, which belongs beside one", c->path);
     double n_experts = 0;
     for (int i = 0; arch_table[i]; i++) {               /* the family that counts experts says how many */
         if (!name_matches(arch_table[i], c)) continue;

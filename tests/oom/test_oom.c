@@ -10,6 +10,7 @@
 #include <mixt.h>
 #include <mixt_tools.h>
 
+#include "tests/adapter_file.h"
 #include "tests/oom/alloc.h"
 
 typedef struct Answer {
@@ -23,7 +24,7 @@ typedef mixt_status (*Scenario)(Answer *answer, mixt_error *error);
 
 /* ---- scenarios: straight lines that free what they made, whatever happened ---- */
 
-static char model_path[512], out_path[512], machine_path[512];
+static char model_path[512], out_path[512], machine_path[512], adapter_path[512];
 static mixt_machine machine;
 static const char question[] = "Once upon a time";
 
@@ -136,6 +137,32 @@ static mixt_status convert(Answer *answer, mixt_error *error)
     return status;
 }
 
+/* Two adapters on an engine, one of them merged, one looked at. */
+static mixt_status adapt(Answer *answer, mixt_error *error)
+{
+    const mixt_adapter both[] = { { adapter_path, 1 }, { adapter_path, -0.5 } };
+    mixt_model *model = NULL;
+    mixt_engine *engine = NULL;
+    mixt_adapter_file *file = NULL;
+    mixt_engine_options options = mixt_engine_defaults();
+    mixt_convert_options merging = mixt_convert_defaults();
+    options.n_threads = 2;
+    options.adapters = both;
+    options.n_adapters = 2;
+    merging.adapters = both;
+    merging.n_adapters = 1;
+    mixt_status status = mixt_model_open(model_path, NULL, &model, error);
+    if (status == MIXT_OK) status = mixt_engine_new(model, &options, &engine, error);
+    if (status == MIXT_OK) status = generate_in(engine, model, answer, error);
+    mixt_engine_free(engine);
+    mixt_model_free(model);
+    if (status == MIXT_OK) status = mixt_convert(model_path, out_path, &merging, error);
+    if (status == MIXT_OK) status = mixt_adapter_open(adapter_path, &file, error);
+    if (status == MIXT_OK) answer->n_bytes = (size_t)mixt_adapter_read(file).n_values % sizeof answer->text;
+    mixt_adapter_free(file);
+    return status;
+}
+
 static mixt_status synthesise(Answer *answer, mixt_error *error)
 {
     mixt_synth_options options = mixt_synth_defaults();
@@ -227,8 +254,24 @@ TEST(generate_from_disk)
 TEST(chat)
 TEST(check)
 TEST(convert)
+TEST(adapt)
 TEST(synthesise)
 TEST(keep_machine)
+
+static bool make_adapter(void)
+{
+    mixt_model *model;
+    mixt_error error;
+    Error inside;
+    snprintf(adapter_path, sizeof adapter_path, "%s/adapter.gguf", test_scratch());
+    if (mixt_model_open(model_path, NULL, &model, &error) != MIXT_OK) return false;
+    const mixt_model_info i = mixt_model_read(model);
+    const MadePair pairs[] = { { "blk.0.attn_v.weight", 0, 2, i.n_kv_heads * i.head_size, i.width },
+                               { "blk.0.ffn_gate_inp.weight", 0, 1, i.n_experts, i.width },
+                               { "blk.0.ffn_down_exps.weight", i.n_experts, 2, i.width, i.hidden } };
+    mixt_model_free(model);
+    return made_adapter(adapter_path, &(MadeAdapter){ .alpha = 1e-3f, .pairs = pairs, .n = 3 }, &inside) == OK;
+}
 
 static int make_model(void **state)
 {
@@ -243,7 +286,7 @@ static int make_model(void **state)
     quickly.n_threads = 1;
     quickly.quick = true;
     mixt_error error;
-    if (mixt_synth(model_path, &options, &error) == MIXT_OK &&
+    if (mixt_synth(model_path, &options, &error) == MIXT_OK && make_adapter() &&
         mixt_measure(&quickly, &machine, &error) == MIXT_OK)
         return 0;
     print_error("%s\n", error.text);
@@ -255,7 +298,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_generate),  cmocka_unit_test(test_generate_from_disk),
         cmocka_unit_test(test_chat),      cmocka_unit_test(test_check),
-        cmocka_unit_test(test_convert),   cmocka_unit_test(test_synthesise),
+        cmocka_unit_test(test_convert),   cmocka_unit_test(test_adapt),
+        cmocka_unit_test(test_synthesise),
         cmocka_unit_test(test_keep_machine),
     };
     return cmocka_run_group_tests(tests, make_model, NULL);
