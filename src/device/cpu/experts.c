@@ -131,7 +131,6 @@ static void finish(const Wave *wave, int j, float y[TILE_ROWS][STACK_ROWS], cons
 
 /* ---- gate and up ---- */
 
-<<<<<<< ours
 /* Row i of tile t, from number `at` on: what an adapter of `down` reads. */
 static void keep_floats(const Wave *wave, int j, int64_t t, int64_t i, int64_t at, const float *from, int64_t n)
 {
@@ -139,21 +138,14 @@ static void keep_floats(const Wave *wave, int j, int64_t t, int64_t i, int64_t a
     memcpy((float *)(tile_at(&to, t) + i * to.row_bytes) + at, from, (size_t)n * sizeof(float));
 }
 
-static void gate_and_up(void *arg, int64_t task, int worker)
-=======
 /* Tiles [begin, end) of a stack: gate for all of them, then up, so that one stack at a time lies in the second
  * cache beside the rows it meets. */
 static void hide_tiles(const Wave *wave, int j, int64_t stack, int64_t begin, int64_t end, float (*gate)[STACK_ROWS])
->>>>>>> theirs
 {
     const Cpu *cpu = wave->cpu;
     const Expert *e = &wave->jobs[j].expert;
-<<<<<<< ours
     const ExpertLowRank *low = wave->jobs[j].low;
-    const int64_t stack = task - cpu->job_tasks[j], at = stack * STACK_ROWS, n = stack_rows(&e->gate, stack);
-=======
     const int64_t at = stack * STACK_ROWS, n = stack_rows(&e->gate, stack);
->>>>>>> theirs
     const Tiles hidden = hidden_of(wave, j), gate_x = x_of(wave, j, has_blocks(e->gate.format)),
                 up_x = x_of(wave, j, has_blocks(e->up.format));
     for (int64_t t = begin; t < end; t++)
