@@ -15,6 +15,7 @@ if not MIXT or not os.access(MIXT, os.X_OK):
     sys.exit(77)
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
+import make_tiny_adapter  # noqa: E402,F401  and adapters for them
 import make_tiny  # noqa: E402,F401  models that synth does not write
 
 SCRATCH = tempfile.mkdtemp(prefix="mixt-cli-")
@@ -22,7 +23,7 @@ atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 
 # What people can type; help, man pages and completions must not forget any.
 COMMANDS = ["run", "show", "check", "convert", "tokenize", "detokenize", "prompt", "logits", "routes", "synth",
-            "bench", "doctor", "train", "version", "help", "completion"]
+            "bench", "doctor", "train", "lora", "version", "help", "completion"]
 
 
 def environment(**more):

@@ -5,7 +5,7 @@ import os
 
 import numpy
 
-from support import Case, main, make_tiny, mixt, model, scratch
+from support import Case, main, make_tiny, make_tiny_adapter, mixt, model, scratch
 
 IDS = "1,403,407,261,378,300,299"
 TEXTS = ["Hello", "Once upon a time", " leading", "trailing ", "two\n\nlines\n", "caf\u00e9 \u2603 \U0001f600", "\ttab  two blanks", ""]
@@ -215,6 +215,71 @@ class Models(Case):
         self.assertEqual((classes["experts"], classes["norms"]), ("Q8_0", "F32"))
         self.one_line(self.expect(mixt("convert", model(), "-o", scratch("x"), "--type", "q3"), 64), "q8_0")
         self.one_line(mixt("convert", path, "-o", path))
+
+
+class Adapters(Case):
+    def setUp(self):
+        self.shape = make_tiny.SHAPES["mixtral"]
+        self.model, self.adapter = scratch("mixtral.gguf"), scratch("adapter.gguf")
+        make_tiny.make_gguf(self.model, self.shape)
+        make_tiny_adapter.make_adapter(self.adapter, self.shape, kind="F16", experts=[1, 3])
+
+    def logits(self, path, *words):
+        out = scratch("logits.npy")
+        self.expect(mixt("logits", path, "--ids", "1,5,9", "-o", out, "--kv", "f32", *words), 0)
+        return numpy.load(out)
+
+    def test_scales(self):
+        plain, whole = self.logits(self.model), self.logits(self.model, "--lora", self.adapter)
+        self.assertGreater(numpy.abs(whole - plain).max(), 0.01)
+        self.assertTrue(numpy.array_equal(whole, self.logits(self.model, "--lora", self.adapter + ":1.0")))
+        self.assertTrue(numpy.array_equal(plain, self.logits(self.model, "--lora", self.adapter + ":0")))
+        twice = self.logits(self.model, "--lora", self.adapter + ":0.5", "--lora", self.adapter + ":0.5")
+        self.assertLess(numpy.abs(twice - whole).max(), 1e-3)
+        self.assertGreater(numpy.abs(whole - self.logits(self.model, "--lora", self.adapter + ":-2e-1")).max(), 0.01)
+
+    def test_merge(self):
+        merged = scratch("merged.gguf")
+        self.expect(mixt("lora", "merge", self.model, self.adapter + ":0.5", "-o", merged), 0)
+        want, got = self.logits(self.model, "--lora", self.adapter + ":0.5"), self.logits(merged)
+        self.assertLess(numpy.abs(want - got).max(), 1e-3)
+        self.expect(mixt("lora", "merge", self.model, self.adapter, "--type", "q8_0", "-o", merged), 0)
+        classes = {c["name"]: c["formats"] for c in json.loads(mixt("show", merged, "--json").stdout)["classes"]}
+        self.assertEqual(classes["experts"], "Q8_0")
+
+    def test_show(self):
+        done = self.expect(mixt("lora", "show", self.adapter), 0)
+        self.assertIn(b"blk.0.ffn_up_exps.weight", done.stdout)
+        self.assertIn(b"2 of 8 experts", done.stdout)
+        told = json.loads(self.expect(mixt("lora", "show", self.adapter, "--json"), 0).stdout)
+        pair = {p["name"]: p for p in told["pairs"]}["blk.2.ffn_down_exps.weight"]
+        self.assertEqual((pair["rank"], pair["rows"], pair["cols"], pair["experts"], pair["adapted"], pair["format_a"]),
+                         (4, self.shape.D, self.shape.F, 8, 2, "F16"))
+        self.assertEqual((told["alpha"], told["architecture"]), (8, "llama"))
+
+    def test_refusals(self):
+        odd = scratch("odd-adapter.gguf")
+        make_tiny_adapter.make_adapter(odd, make_tiny.SHAPES["odd"])
+        for words, code, part in (
+                (["run", self.model, "x", "--lora", odd], 65, ".lora_"),
+                (["run", self.model, "x", "--lora", self.model], 65, "found a model"),
+                (["run", self.model, "x", "--lora", scratch("none.gguf")], 66, "none.gguf"),
+                (["run", self.model, "x", "--lora", ":2"], 64, "expected FILE"),
+                (["run", self.model, "x", "--lora", self.adapter + ":inf"], 64, "finite"),
+                (["run", self.adapter, "x"], 65, "found an adapter"), (["check", self.adapter], 65, "found an adapter"),
+                (["lora", "show", self.model], 65, "found a model"), (["lora", "take", self.model], 64, "merge or show"),
+                (["lora", "merge", self.model, "-o", scratch("x.gguf")], 64, "at least one adapter"),
+                (["lora", "merge", self.model, self.adapter], 64, "-o FILE"),
+                (["lora", "merge", self.model, self.adapter, "-o", self.model], 64, "same file"),
+                (["lora", "show", self.adapter, self.adapter], 64, "one adapter")):
+            self.one_line(self.expect(mixt(*words), code), part)
+
+    def test_the_adapter_is_spared(self):
+        before = open(self.adapter, "rb").read()
+        done = mixt("lora", "merge", self.model, self.adapter, "-o", self.adapter)
+        self.assertNotEqual(done.returncode, 0)
+        self.one_line(done, "same file as the input")
+        self.assertEqual(open(self.adapter, "rb").read(), before)
 
 
 if __name__ == "__main__":
