@@ -72,7 +72,8 @@ static void print_time(double seconds)
 
 static void print_held(const mixt_train_progress *p)
 {
-    if (p->n_held)
+    if (p->n_held && p->all.bits_per_byte <= 0) fprintf(stderr, "held-out %.4f per pair", p->all.loss);
+    else if (p->n_held)
         fprintf(stderr, "held-out %.3f, perplexity %.2f, %.3f bits per byte", p->all.loss, exp(p->all.loss),
                 p->all.bits_per_byte);
 }
@@ -159,6 +160,7 @@ static void draw(TrainView *v, const mixt_train_progress *p)
     if (p->step) {
         draw_spark(v, width - BESIDE_SPARK);
         fprintf(stderr, " loss %.3f, rate %.1e, gradient %.2f", p->loss, p->rate, p->gradient);
+        if (p->n_pairs) fprintf(stderr, ", preferred %.0f %%", 100 * p->preferred);
         next_line(v);
         draw_experts(v, p);
     }
@@ -189,6 +191,7 @@ static void json_step(Json *json, const mixt_train_progress *p)
     json_key_real(json, "router_z", p->router_z);
     json_key_real(json, "entropy", p->entropy);
     json_key_real(json, "dropped", p->dropped);
+    if (p->n_pairs) json_key_real(json, "preferred", p->preferred);
     json_key_real(json, "tokens_per_s", p->tokens_per_s);
     json_key_real(json, "seconds", p->seconds);
     json_key(json, "experts");
@@ -202,6 +205,15 @@ static void json_step(Json *json, const mixt_train_progress *p)
     json_close(json, ']');
 }
 
+/* Of pairs of answers there is a loss and nothing else. */
+static void json_judgement(Json *json, const mixt_train_held *held)
+{
+    json_key_real(json, "loss", held->loss);
+    if (held->bits_per_byte <= 0) return;
+    json_key_real(json, "perplexity", exp(held->loss));
+    json_key_real(json, "bits_per_byte", held->bits_per_byte);
+}
+
 static void json_held(Json *json, const mixt_train_progress *p)
 {
     json_key(json, "held_out");
@@ -209,15 +221,11 @@ static void json_held(Json *json, const mixt_train_progress *p)
     for (size_t i = 0; i < p->n_held; i++) {
         json_open(json, '{');
         json_key_text(json, "path", p->held[i].path);
-        json_key_real(json, "loss", p->held[i].loss);
-        json_key_real(json, "perplexity", exp(p->held[i].loss));
-        json_key_real(json, "bits_per_byte", p->held[i].bits_per_byte);
+        json_judgement(json, &p->held[i]);
         json_close(json, '}');
     }
     json_close(json, ']');
-    json_key_real(json, "loss", p->all.loss);
-    json_key_real(json, "perplexity", exp(p->all.loss));
-    json_key_real(json, "bits_per_byte", p->all.bits_per_byte);
+    json_judgement(json, &p->all);
 }
 
 static void print_json(const TrainView *v, const mixt_train_progress *p)

@@ -162,6 +162,8 @@ typedef struct mixt_train_progress {
     double           balance, router_z; /* per layer, before their coefficients                 */
     double           entropy;           /* of the router, nats, all layers                      */
     double           dropped;           /* share of slots over the capacity                     */
+    int64_t          n_pairs;           /* preferences of the last step: then losses are per pair .. */
+    double           preferred;         /* .. and this share of them goes the right way         */
     double           tokens_per_s, seconds_left, seconds;
     int64_t          n_layers, n_experts;       /* n_experts 1: a dense model                   */
     const double    *uses;              /* [n_layers][n_experts] shares of the last step        */

@@ -36,6 +36,8 @@ static int tell(void *user, const TrainProgress *p)
         .router_z = p->router_z,
         .entropy = p->entropy,
         .dropped = p->dropped,
+        .n_pairs = p->n_pairs,
+        .preferred = p->preferred,
         .tokens_per_s = p->tokens_per_s,
         .seconds_left = p->seconds_left,
         .seconds = p->seconds,

@@ -125,21 +125,48 @@ static double take_real(Cursor *c)
     return value;
 }
 
-/* The first line in which two texts of lines differ, as both have it. */
-static Status other_binding(const char *path, const char *was, size_t n_was, const char *is, Error *error)
+/* Lines "key = value", each ended by a newline. */
+typedef struct Lines { const char *at, *end; } Lines;
+typedef struct Pair { const char *text; int n, n_key; } Pair;
+
+static bool next_line(Lines *lines, Pair *out)
 {
-    const char *was_end = was + n_was;
-    while (was < was_end && *is) {
-        const char *stop = memchr(was, '\n', (size_t)(was_end - was));
-        const size_t n = (size_t)((stop ? stop : was_end) - was), m = strcspn(is, "\n");
-        if (n != m || memcmp(was, is, n))
+    if (lines->at >= lines->end) return false;
+    const char *stop = memchr(lines->at, '\n', (size_t)(lines->end - lines->at));
+    const char *end = stop ? stop : lines->end, *sign = memmem(lines->at, (size_t)(end - lines->at), " = ", 3);
+    *out = (Pair){ lines->at, (int)(end - lines->at), (int)((sign ? sign : end) - lines->at) };
+    lines->at = end + 1;
+    return true;
+}
+
+static bool find_key(Lines lines, const Pair *key, Pair *out)
+{
+    while (next_line(&lines, out))
+        if (out->n_key == key->n_key && !memcmp(out->text, key->text, (size_t)key->n_key)) return true;
+    return false;
+}
+
+static bool same_line(const Pair *a, const Pair *b)
+{
+    return a->n == b->n && !memcmp(a->text, b->text, (size_t)a->n);
+}
+
+/* Every setting was the same.  One that the checkpoint does not know is from later, and had its default. */
+static Status check_binding(const char *path, Lines was, const Checkpoint *c, Error *error)
+{
+    const Lines is = { c->binding, c->binding + strlen(c->binding) },
+                defaults = { c->defaults, c->defaults + strlen(c->defaults) };
+    Pair mine, theirs;
+    for (Lines left = is; next_line(&left, &mine);)
+        if ((find_key(was, &mine, &theirs) || find_key(defaults, &mine, &theirs)) && !same_line(&mine, &theirs))
             return fail(error, BAD_ARGUMENT,
                         "%s: was made with '%.*s', the configuration has '%.*s'; --fresh begins anew", path,
-                        (int)(n < 120 ? n : 120), was, (int)(m < 120 ? m : 120), is);
-        was += n + 1;
-        is += m + (is[m] != 0);
-    }
-    return fail(error, BAD_ARGUMENT, "%s: was made by another version of the program; --fresh begins anew", path);
+                        theirs.n < 120 ? theirs.n : 120, theirs.text, mine.n < 120 ? mine.n : 120, mine.text);
+    for (Lines left = was; next_line(&left, &theirs);)
+        if (!find_key(is, &theirs, &mine))
+            return fail(error, BAD_ARGUMENT, "%s: was made with '%.*s', which this program does not know; "
+                        "--fresh begins anew", path, theirs.n < 120 ? theirs.n : 120, theirs.text);
+    return OK;
 }
 
 static Status check_run(const char *path, Cursor *head, const Checkpoint *c, Error *error)
@@ -147,7 +174,7 @@ static Status check_run(const char *path, Cursor *head, const Checkpoint *c, Err
     size_t n;
     const char *was = take_text(head, &n);
     if (head->bad) return broken(path, "a cut head", error);
-    if (n != strlen(c->binding) || memcmp(was, c->binding, n)) return other_binding(path, was, n, c->binding, error);
+    TRY(check_binding(path, (Lines){ was, was + n }, c, error));
     const uint64_t data = cursor_u64(head), format = cursor_u64(head);
     if (!head->bad && format != c->format)
         return fail(error, BAD_ARGUMENT,

@@ -8,8 +8,8 @@
 #include "train/curves.h"
 
 typedef struct Checkpoint {
-    /* What must be the same: see config_binding, data_digest, corpus_format_digest. */
-    const char  *binding;
+    /* What must be the same: see config_binding, config_defaults, data_digest, corpus_format_digest. */
+    const char  *binding, *defaults;
     uint64_t     data, format;
     const Param *params;                /* names and shapes of what learns                  */
     int          n_params;

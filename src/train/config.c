@@ -245,6 +245,12 @@ static Status take_line(void *user, const IniLine *line, Error *error)
 
 /* ---- checks that need several values ---- */
 
+static bool is_size(const Key *key)
+{
+    return key->field == offsetof(Config, tied) ||
+           (key->field >= offsetof(Config, sizes) && key->field < offsetof(Config, sizes) + sizeof(Sizes));
+}
+
 static Status check_sizes(Config *c, const Reader *r, const char *from, Error *error)
 {
     Sizes *s = &c->sizes;
@@ -253,8 +259,7 @@ static Status check_sizes(Config *c, const Reader *r, const char *from, Error *e
         return OK;
     }
     for (int i = 0; i < N_KEYS && c->from; i++)
-        if (r->seen[i] && keys[i].field >= offsetof(Config, sizes) &&
-            keys[i].field < offsetof(Config, sizes) + sizeof c->sizes)
+        if (r->seen[i] && is_size(&keys[i]))
             return fail(error, BAD_FILE, "%s:%d: [model] %s: expected no sizes, they come from '%s'", c->path,
                         r->seen[i], keys[i].name, c->from);
     if (c->from) {
@@ -301,6 +306,15 @@ static Status check_rest(const Config *c, Error *error)
     if (c->final_rate > c->rate)
         return fail(error, BAD_FILE, "%s: [optimizer] final_rate: expected at most the rate %g, found %g", c->path,
                     c->rate, c->final_rate);
+    if (config_adapts(c) && !c->from)
+        return fail(error, BAD_FILE, "%s: [adapter] needs a model to stand beside: [model] from, or --from", c->path);
+    if (c->experts && !c->ranks[ADAPTS_EXPERTS])
+        return fail(error, BAD_FILE, "%s: [adapter] experts: expected an expert_rank beside it, found none", c->path);
+    if (config_adapts(c) && c->tied)
+        return fail(error, BAD_FILE, "%s: [model] tied: expected no sizes, they come from '%s'", c->path, c->from);
+    if (c->beta > 0 && c->n_sequences % 2)
+        return fail(error, BAD_FILE, "%s: [optimizer] batch: expected an even number, for preferences come in pairs, "
+                    "found %lld", c->path, (long long)c->n_sequences);
     if (c->n_sequences * c->n_tokens > (int64_t)1 << 24)
         return fail(error, BAD_FILE, "%s: [optimizer] batch times sequence: expected at most %lld tokens, found %lld",
                     c->path, (long long)1 << 24, (long long)(c->n_sequences * c->n_tokens));
@@ -318,7 +332,7 @@ static Status place(Config *c, Error *error)
         c->folder = path.failed ? NULL : arena_text(&c->arena, path.data, path.n_bytes);
     }
     const struct { const char *file, **field; } places[] = {
-        { "report.html", &c->report }, { "model.gguf", &c->output },
+        { "report.html", &c->report }, { config_adapts(c) ? "adapter.gguf" : "model.gguf", &c->output },
     };
     for (int i = 0; c->folder && i < ARRAY_LEN(places); i++) {
         if (*places[i].field) continue;
@@ -333,14 +347,20 @@ static Status place(Config *c, Error *error)
 
 /* ---- */
 
-static Status read_all(Config *c, char *text, size_t n_bytes, const char *from, Error *error)
+static Status set_fallbacks(Reader *r, Error *error)
 {
-    Reader r = { .config = c };
     for (int i = 0; i < N_KEYS; i++)
         if (*keys[i].fallback) {
             const IniLine line = { keys[i].section, keys[i].name, keys[i].fallback, 0 };
-            TRY(set(&r, &keys[i], &line, error));
+            TRY(set(r, &keys[i], &line, error));
         }
+    return OK;
+}
+
+static Status read_all(Config *c, char *text, size_t n_bytes, const char *from, Error *error)
+{
+    Reader r = { .config = c };
+    TRY(set_fallbacks(&r, error));
     TRY(ini_read(text, n_bytes, c->path, take_line, &r, error));
     TRY(check_phase(&r, error));
     TRY(check_sizes(c, &r, from, error));
@@ -364,6 +384,13 @@ Status config_open(const char *path, const char *from, Config *out, Error *error
     const Status status = config_parse(text, n_bytes, path, from, out, error);
     free(text);
     return status;
+}
+
+bool config_adapts(const Config *c)
+{
+    for (int i = 0; i < N_ADAPTS; i++)
+        if (c->ranks[i]) return true;
+    return false;
 }
 
 void config_free(Config *c)
@@ -403,6 +430,15 @@ void config_binding(const Config *c, Buffer *out)
         else buffer_text(out, *(const char *const *)at ? *(const char *const *)at : "");
         buffer_char(out, '\n');
     }
+}
+
+void config_defaults(Buffer *out)
+{
+    Config c = { .path = "" };
+    Reader r = { .config = &c };
+    if (set_fallbacks(&r, NULL) == OK) config_binding(&c, out);
+    else out->failed = true;
+    config_free(&c);
 }
 
 void config_example(Buffer *out)

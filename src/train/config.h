@@ -14,6 +14,9 @@ enum { CONFIG_FILES_MAX = 1024, CONFIG_PHASES_MAX = 64 };
 typedef struct DataFile { const char *path; double repeat; int line; } DataFile;
 typedef struct DataFiles { DataFile *files; int n; } DataFiles;
 
+/* Classes of matrices that adapters may stand beside. */
+typedef enum Adapts { ADAPTS_ATTENTION, ADAPTS_ROUTER, ADAPTS_EXPERTS, ADAPTS_OUTPUT, N_ADAPTS } Adapts;
+
 typedef struct Config {
     const char *path;                   /* of the configuration, for messages               */
     const char *from, *name;            /* NULL: not given, also below                      */
@@ -28,6 +31,11 @@ typedef struct Config {
     double      rate, final_rate, beta1, beta2, epsilon, weight_decay, clip;
     int64_t     warm_up, seed;
     double      balance, router_z, capacity;
+    bool        tied;
+    int64_t     ranks[N_ADAPTS];        /* all 0: the weights themselves learn              */
+    double      alphas[N_ADAPTS];       /* 0: as the rank                                   */
+    const char *experts;                /* "3,5"                                            */
+    double      beta;                   /* of a preference loss; 0: none                    */
     const char *folder, *report, *output, *type, *precision;
     double      checkpoint_minutes;
     int64_t     checkpoint_steps, eval_steps, n_threads;
@@ -42,9 +50,14 @@ Status config_open(const char *path, const char *from, Config *out, Error *error
 Status config_parse(char *text, size_t n_bytes, const char *path, const char *from, Config *out, Error *error);
 void   config_free(Config *config);
 
+/* Do adapters learn, beside weights that do not? */
+bool config_adapts(const Config *config);
+
 /* What a checkpoint must have in common with the configuration that continues it: "key = value" lines.  Files of
  * text are left out: their contents count, not their names. */
 void config_binding(const Config *config, Buffer *out);
+/* The same lines for keys that nobody set: a checkpoint from before there was a key has its default. */
+void config_defaults(Buffer *out);
 /* A configuration with every key, what it means, and what holds without it. */
 void config_example(Buffer *out);
 

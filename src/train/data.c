@@ -84,7 +84,7 @@ static Status list_documents(const Data *d, const DataFiles *files, Rng *rng, Do
     int64_t n = 0;
     for (int i = 0; i < files->n; i++) {
         const int corpus = find_corpus(d, files->files[i].path);
-        for (int64_t k = 0; k < d->corpora[corpus].n_documents; k++)
+        for (int64_t k = 0; k < d->corpora[corpus].n_documents; k += d->unit)
             for (int64_t left = copies(files->files[i].repeat, rng); left > 0; left--)
                 list[n++] = (DocumentId){ corpus, (int32_t)k };
     }
@@ -114,6 +114,7 @@ static Status make_phase(Data *d, int phase, const DataFiles *files, Error *erro
                       files->files[0].path, phase + 1);
     if (status == OK && !(p->order = malloc((size_t)p->packing.n_sequences * sizeof *p->order)))
         status = fail_memory(error, "the order of sequences");
+    p->offset = d->n_sequences;
     d->n_sequences += p->packing.n_sequences;
     return status;
 }
@@ -124,12 +125,13 @@ static Status make_held(Data *d, DataHeld *held, const DataFile *file, int64_t n
     const Corpus *c = &d->corpora[corpus];
     DocumentId *documents = malloc((size_t)c->n_documents * sizeof *documents);
     if (!documents) return fail_memory(error, "held-out text");
-    for (int64_t i = 0; i < c->n_documents; i++) documents[i] = (DocumentId){ corpus, (int32_t)i };
-    const Status status = pack(d->corpora, documents, c->n_documents, d->T, &held->packing, error);
+    int64_t n = 0;
+    for (int64_t i = 0; i < c->n_documents; i += d->unit) documents[n++] = (DocumentId){ corpus, (int32_t)i };
+    const Status status = pack(d->corpora, documents, n, d->T, &held->packing, error);
     free(documents);
     held->path = c->path;
     held->n_judged = held->packing.n_sequences;
-    const int64_t most = (n_tokens + d->T - 1) / d->T;
+    const int64_t most = (n_tokens + d->T * d->unit - 1) / (d->T * d->unit) * d->unit;
     if (n_tokens && held->n_judged > most) held->n_judged = most;
     return status;
 }
@@ -165,7 +167,8 @@ static Status open_all(Data *d, const CorpusReader *reader, const Config *c, Dat
 
 Status data_open(const CorpusReader *reader, const Config *c, DataLog log, void *user, Data *out, Error *error)
 {
-    *out = (Data){ .tokenizer = reader->chat.tokenizer, .T = c->n_tokens, .seed = (uint64_t)c->seed };
+    *out = (Data){ .tokenizer = reader->chat.tokenizer, .T = c->n_tokens, .unit = reader->pairs ? 2 : 1,
+                   .seed = (uint64_t)c->seed };
     const Status status = open_all(out, reader, c, log, user, error);
     if (status != OK) data_free(out);
     else data_plan(out, out->n_sequences);
@@ -194,16 +197,17 @@ void data_plan(Data *d, int64_t n)
     for (int i = 0; i < d->n_phases; i++) {
         before += d->phases[i].packing.n_sequences;
         d->phases[i].begin = begin;
-        begin = (int64_t)((__int128)n * before / d->n_sequences);
+        begin = (int64_t)((__int128)n * before / d->n_sequences) / d->unit * d->unit;
         d->phases[i].end = begin;
     }
     d->n_run = n;
 }
 
-static void shuffle(DataPhase *p, uint64_t seed, int phase, int64_t cycle)
+static void shuffle(const Data *d, int phase, int64_t cycle)
 {
-    const int64_t n = p->packing.n_sequences;
-    Rng rng = rng_for(seed, SHUFFLE_SEQUENCES, (uint64_t)phase, (uint64_t)cycle);
+    DataPhase *p = &d->phases[phase];
+    const int64_t n = p->packing.n_sequences / d->unit;
+    Rng rng = rng_for(d->seed, SHUFFLE_SEQUENCES, (uint64_t)phase, (uint64_t)cycle);
     for (int64_t i = 0; i < n; i++) p->order[i] = i;
     for (int64_t i = n - 1; i > 0; i--) {
         const int64_t j = below(&rng, i + 1), one = p->order[i];
@@ -213,29 +217,40 @@ static void shuffle(DataPhase *p, uint64_t seed, int phase, int64_t cycle)
     p->cycle = cycle;
 }
 
-Status data_take(Data *d, int64_t position, int64_t n, int32_t *tokens, int32_t *targets, int32_t *starts,
-                 int64_t *n_targets, Error *error)
+Status data_take(Data *d, int64_t position, int64_t n, Taken *out, Error *error)
 {
     if (position < 0 || position > d->n_run - n)
         return fail(error, BAD_ARGUMENT, "data: expected a position below %lld, found %lld", (long long)d->n_run,
                     (long long)(position + n - 1));
     int phase = 0;
-    *n_targets = 0;
+    out->n_targets = 0;
     for (int64_t i = 0; i < n; i++) {
         while (position + i >= d->phases[phase].end) phase++;
-        DataPhase *p = &d->phases[phase];
+        const DataPhase *p = &d->phases[phase];
         const int64_t at = position + i - p->begin, n_here = p->packing.n_sequences;
-        if (p->cycle != at / n_here) shuffle(p, d->seed, phase, at / n_here);
-        *n_targets += pack_fill(&p->packing, d->corpora, p->order[at % n_here], d->T, tokens + i * d->T,
-                                targets + i * d->T, starts + i * d->T);
+        if (p->cycle != at / n_here) shuffle(d, phase, at / n_here);
+        const int64_t turn = at % n_here, sequence = p->order[turn / d->unit] * d->unit + turn % d->unit;
+        out->n_targets += pack_fill(&p->packing, d->corpora, sequence, d->T, out->tokens + i * d->T,
+                                    out->targets + i * d->T, out->starts + i * d->T);
+        out->numbers[i] = p->offset + sequence;
     }
     return OK;
+}
+
+int64_t data_sequence(const Data *d, int64_t number, int32_t *tokens, int32_t *targets, int32_t *starts)
+{
+    int phase = 0;
+    while (phase + 1 < d->n_phases && number >= d->phases[phase + 1].offset) phase++;
+    const DataPhase *p = &d->phases[phase];
+    return pack_fill(&p->packing, d->corpora, number - p->offset, d->T, tokens, targets, starts);
 }
 
 int64_t data_judged(const Data *d, int held, int64_t i, int32_t *tokens, int32_t *targets, int32_t *starts)
 {
     const DataHeld *h = &d->held[held];
-    return pack_fill(&h->packing, d->corpora, i * h->packing.n_sequences / h->n_judged, d->T, tokens, targets, starts);
+    const int64_t n = h->packing.n_sequences / d->unit, n_judged = h->n_judged / d->unit;
+    const int64_t sequence = i / d->unit * n / n_judged * d->unit + i % d->unit;
+    return pack_fill(&h->packing, d->corpora, sequence, d->T, tokens, targets, starts);
 }
 
 int64_t data_bytes(const Data *d, int64_t n, const int32_t *tokens, const int32_t *targets)

@@ -13,7 +13,8 @@
 typedef struct DataPhase {
     Packing  packing;
     int64_t  begin, end;                /* sequences of the run                             */
-    int64_t *order;                     /* [n_sequences] of the pass that is gone through   */
+    int64_t  offset;                    /* sequences of the phases before                   */
+    int64_t *order;                     /* [n_sequences / unit] of the pass that is gone through */
     int64_t  cycle;                     /* which pass that is; -1: none yet                 */
 } DataPhase;
 
@@ -26,7 +27,7 @@ typedef struct DataHeld {
 
 typedef struct Data {
     const Tokenizer *tokenizer;
-    int64_t    T;
+    int64_t    T, unit;                     /* sequences that stay together: 2 of pairs     */
     uint64_t   seed;
     Corpus    *corpora;   int n_corpora;    /* each file once, however often it is named   */
     DataPhase *phases;    int n_phases;
@@ -44,9 +45,17 @@ void   data_free(Data *data);
 /* The run has n sequences: phases share them out. */
 void data_plan(Data *data, int64_t n_sequences);
 
-/* Sequences [position, position + n) of the run; arrays are [n][T].  *n_targets counts what is learned. */
-Status data_take(Data *data, int64_t position, int64_t n, int32_t *tokens, int32_t *targets, int32_t *starts,
-                 int64_t *n_targets, Error *error);
+/* Room for n sequences: arrays are [n][T]. */
+typedef struct Taken {
+    int32_t *tokens, *targets, *starts;
+    int64_t *numbers;                   /* [n] which of the n_sequences of a pass each is   */
+    int64_t  n_targets;                 /* what is learned, in all                          */
+} Taken;
+
+/* Sequences [position, position + n) of the run. */
+Status data_take(Data *data, int64_t position, int64_t n, Taken *out, Error *error);
+/* Sequence number `number` of the n_sequences of a pass, in the order of phases. */
+int64_t data_sequence(const Data *data, int64_t number, int32_t *tokens, int32_t *targets, int32_t *starts);
 /* Judged sequence i of a held-out file. */
 int64_t data_judged(const Data *data, int held, int64_t i, int32_t *tokens, int32_t *targets, int32_t *starts);
 /* Bytes of text that the targets stand for: what a loss is divided by to become bits per byte. */

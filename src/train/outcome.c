@@ -3,6 +3,7 @@
 #include "train/outcome.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -113,6 +114,125 @@ Status outcome_write(const char *path, const char *const *inputs, const Outcome 
     if (status == OK) {
         status = put_settings(w, o, error);
         if (status == OK) status = put_tensors(w, o, &list, error);
+        if (status == OK) status = gguf_finish(w, error);
+        else gguf_abandon(w);
+    }
+    free(list.tensors);
+    return status;
+}
+
+/* ---- adapters ---- */
+
+enum { HALVES = 2 };
+static const char *const half_ends[HALVES] = { ".lora_a", ".lora_b" };
+
+/* One half of one expert's pair; NULL: it has none. */
+static const Param *find_half(const Outcome *o, const OutTensor *t, int expert, int half)
+{
+    char name[OUT_NAME_BYTES], whole[PARAM_NAME_BYTES];
+    out_slice_name(o->arch, t, expert, name);
+    snprintf(whole, sizeof whole, "%s%s", name, half_ends[half]);
+    return find_param(o, whole);
+}
+
+static int n_slices(const OutTensor *t)
+{
+    return t->n_dims == 3 ? (int)t->dims[0] : 1;
+}
+
+/* Any expert's half: all of a stack have one shape.  NULL: the tensor has no adapter. */
+static const Param *any_half(const Outcome *o, const OutTensor *t, int half)
+{
+    for (int e = 0; e < n_slices(t); e++)
+        if (find_half(o, t, e, half)) return find_half(o, t, e, half);
+    return NULL;
+}
+
+/* The format of a half: as asked for, where its rows are whole blocks. */
+static Format half_format(const Outcome *o, const Param *p)
+{
+    return p->cols % format_info[o->type].block_values ? F32 : o->type;
+}
+
+static Status declare_half(GgufWriter *w, const Outcome *o, const OutTensor *t, int half, Error *error)
+{
+    const Param *p = any_half(o, t, half);
+    char name[PARAM_NAME_BYTES];
+    if (!p) return fail(error, FAILED, "%s: expected both halves of its adapter, found one", t->name);
+    const int64_t dims[3] = { n_slices(t), p->rows, p->cols };
+    const int flat = t->n_dims == 3 ? 0 : 1;
+    snprintf(name, sizeof name, "%s%s", t->name, half_ends[half]);
+    return gguf_declare(w, name, half_format(o, p), 3 - flat, dims + flat, error);
+}
+
+/* The file has one alpha; what a class has more goes into its b.  `values` has room for a half. */
+static Status put_half(GgufWriter *w, const Outcome *o, const OutTensor *t, int half, double scale, float *values,
+                       void *room, Error *error)
+{
+    const Param *any = any_half(o, t, half);
+    const int64_t n = any->rows * any->cols;
+    for (int e = 0; e < n_slices(t); e++) {
+        const Param *p = find_half(o, t, e, half);
+        for (int64_t i = 0; i < n; i++) {
+            values[i] = !p ? 0 : half == 1 && scale != 1 ? (float)(scale * (double)p->value[i]) : p->value[i];
+            if (!isfinite(values[i]))
+                return fail(error, FAILED, "%s: expected numbers, found %g", p->name, (double)values[i]);
+        }
+        TRY(put_values(w, values, n, half_format(o, any), room, error));
+    }
+    return OK;
+}
+
+static Status put_pairs(GgufWriter *w, const Outcome *o, const OutList *list, const AdapterPlan *plan, double alpha,
+                        Error *error)
+{
+    int64_t most = 1;
+    for (int i = 0; i < list->n; i++)
+        for (int half = 0; half < HALVES && any_half(o, &list->tensors[i], 0); half++) {
+            const Param *p = any_half(o, &list->tensors[i], half);
+            if (p->rows * p->cols > most) most = p->rows * p->cols;
+            TRY(declare_half(w, o, &list->tensors[i], half, error));
+        }
+    float *values = malloc((size_t)most * sizeof *values);
+    void *room = malloc(CHUNK_VALUES * sizeof(float));
+    Status status = values && room ? OK : fail_memory(error, "the adapter file");
+    for (int i = 0; status == OK && i < list->n; i++)
+        for (int half = 0; status == OK && half < HALVES && any_half(o, &list->tensors[i], 0); half++)
+            status = put_half(w, o, &list->tensors[i], half, plan->alpha[list->tensors[i].role] / alpha, values, room,
+                              error);
+    free(values);
+    free(room);
+    return status;
+}
+
+/* The first class's alpha is the file's, so its numbers stay as they are. */
+static double file_alpha(const AdapterPlan *plan)
+{
+    for (int role = 0; role < N_ROLES; role++)
+        if (plan->rank[role]) return plan->alpha[role];
+    return 1;
+}
+
+static Status put_adapter(GgufWriter *w, const Outcome *o, const OutList *list, const AdapterPlan *plan, Error *error)
+{
+    const double alpha = (double)(float)file_alpha(plan);       /* as readers will see it    */
+    TRY(put_words(w, "general.type", "adapter", error));
+    TRY(put_words(w, "general.architecture", o->arch->names[SOURCE_GGUF][0], error));
+    if (o->name) TRY(put_words(w, "general.name", o->name, error));
+    TRY(put_words(w, "adapter.type", "lora", error));
+    TRY(gguf_put_f32(w, "adapter.lora.alpha", (float)alpha, error));
+    return put_pairs(w, o, list, plan, alpha, error);
+}
+
+Status outcome_write_adapter(const char *path, const char *const *inputs, const Outcome *o, const AdapterPlan *plan,
+                             Error *error)
+{
+    OutList list;
+    GgufWriter *w;
+    TRY(out_list(o->arch, o->sizes, true, &list, error));
+    Status status = gguf_create(path, inputs, &w, error);
+    if (status == OK) {
+        status = put_adapter(w, o, &list, plan, error);
         if (status == OK) status = gguf_finish(w, error);
         else gguf_abandon(w);
     }

@@ -18,6 +18,11 @@ typedef struct Outcome {
 
 /* f32, f16, bf16, q8_0 */
 bool   outcome_type(const char *name, Format *out);
+/* Adapters as docs/format/adapter.md has them; alphas[role] belong to matrices of that role, all of rank ranks[role].
+ * Names and shapes are those of the model; vocabulary, name and chat template are not part of an adapter. */
+Status outcome_write_adapter(const char *path, const char *const *inputs, const Outcome *outcome,
+                             const AdapterPlan *plan, Error *error);
+
 /* The file appears whole or not at all; it may be none of `inputs` (NULL-ended, or NULL). */
 Status outcome_write(const char *path, const char *const *inputs, const Outcome *outcome, Error *error);
 

@@ -92,11 +92,25 @@ static bool add_chat(Packer *p, DocumentId id)
     return true;
 }
 
+/* Documents 2i and 2i + 1, a sequence each. */
+static bool add_pair(Packer *p, DocumentId id)
+{
+    for (int i = 0; i < 2; i++, id.document++) {
+        const int64_t n = tokens_of(p->corpora, id);
+        p->out->n_cut += n > p->T;
+        if (n == 0 || !add(p, id, 0, n < p->T ? n : p->T) || !turn(p)) return false;
+    }
+    return true;
+}
+
 static bool pack_all(Packer *p, const DocumentId *documents, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         const Corpus *c = &p->corpora[documents[i].corpus];
-        if (!(c->whole ? add_chat(p, documents[i]) : add_text(p, documents[i]))) return false;
+        const bool fine = c->pairs   ? add_pair(p, documents[i])
+                          : c->whole ? add_chat(p, documents[i])
+                                     : add_text(p, documents[i]);
+        if (!fine) return false;
     }
     while (p->n_waiting)
         if (!add_waiting(p)) return false;

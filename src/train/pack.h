@@ -3,7 +3,8 @@
  *
  * Texts run on: where one ends the next begins, and what does not fit goes on in the next sequence (its tokens then
  * see only what lies in their own).  Chats stay whole: one that does not fit waits until a sequence has room, so that
- * no answer is learned without its question; only what is longer than a sequence is cut. */
+ * no answer is learned without its question; only what is longer than a sequence is cut.  Pairs of answers are two
+ * sequences, one after the other. */
 #ifndef TRAIN_PACK_H
 #define TRAIN_PACK_H
 

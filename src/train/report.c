@@ -52,6 +52,11 @@ static const char *file_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+static const char *unit_of(const Report *r)
+{
+    return r->pairs ? "per pair of answers" : "nats per token";
+}
+
 /* ---- the summary ---- */
 
 static void put_facts(Buffer *out, const Report *r)
@@ -75,11 +80,13 @@ static void put_facts(Buffer *out, const Report *r)
     buffer_text(out, "</p>\n");
 }
 
-static void put_held_row(Buffer *out, const char *name, const double *held)
+static void put_held_row(Buffer *out, const Report *r, const char *name, const double *held)
 {
     buffer_text(out, "<tr><td>");
     chart_text(out, name);
-    buffer_format(out, "</td><td>%.4f</td><td>%.2f</td><td>%.4f</td></tr>", held[0], exp(held[0]), held[1]);
+    buffer_format(out, "</td><td>%.4f</td>", held[0]);
+    if (!r->pairs) buffer_format(out, "<td>%.2f</td><td>%.4f</td>", exp(held[0]), held[1]);
+    buffer_text(out, "</tr>");
 }
 
 static void put_held(Buffer *out, const Report *r)
@@ -87,10 +94,11 @@ static void put_held(Buffer *out, const Report *r)
     const Curves *c = r->curves;
     if (c->marks.n == 0 || c->n_held == 0) return;
     const double *mark = curve_row(&c->marks, c->marks.n - 1);
-    buffer_format(out, "<table><tr><th>held-out text, after step %.0f</th><th>nats per token</th><th>perplexity</th>"
-                       "<th>bits per byte</th></tr>", mark[MARK_STEP]);
-    for (int64_t i = 0; i < c->n_held; i++) put_held_row(out, file_name(r->held[i].path), mark_held(c, mark, i));
-    if (c->n_held > 1) put_held_row(out, "all", mark_held(c, mark, c->n_held));
+    buffer_format(out, "<table><tr><th>held-out text, after step %.0f</th><th>%s</th>", mark[MARK_STEP], unit_of(r));
+    if (!r->pairs) buffer_text(out, "<th>perplexity</th><th>bits per byte</th>");
+    buffer_text(out, "</tr>");
+    for (int64_t i = 0; i < c->n_held; i++) put_held_row(out, r, file_name(r->held[i].path), mark_held(c, mark, i));
+    if (c->n_held > 1) put_held_row(out, r, "all", mark_held(c, mark, c->n_held));
     buffer_text(out, "</table>\n");
 }
 
@@ -113,7 +121,7 @@ static void put_loss(Buffer *out, const Report *r)
     lines[0].faint = true;
     int n = 1;
     if (c->n_held && c->marks.n) lines[n++] = mark_line(c, "held-out", MARK_COLUMNS + 2 * c->n_held);
-    chart_lines(out, "Loss", "nats per token", lines, n, (double)r->n_steps);
+    chart_lines(out, "Loss", unit_of(r), lines, n, (double)r->n_steps);
 }
 
 /* Column 0 of a held-out file is its loss, 1 its bits per byte. */
@@ -211,9 +219,9 @@ static void put_page(Buffer *out, const Report *r)
     put_held(out, r);
     buffer_text(out, "<main>\n");
     put_loss(out, r);
-    put_held_lines(out, r, "Held-out text", "bits per byte", 1);
-    put_perplexity(out, r);
-    put_held_lines(out, r, "Loss of held-out text", "nats per token", 0);
+    if (!r->pairs) put_held_lines(out, r, "Held-out text", "bits per byte", 1);
+    if (!r->pairs) put_perplexity(out, r);
+    put_held_lines(out, r, "Loss of held-out text", unit_of(r), 0);
     put_rate(out, r);
     put_experts(out, r);
     buffer_text(out, "</main><details><summary>Settings</summary><pre>");

@@ -13,6 +13,7 @@ typedef struct Report {
     const Sizes    *sizes;
     int64_t         n_used, n_steps, n_values;
     const char     *settings;           /* lines, shown as they are                         */
+    bool            pairs;              /* losses are of preferences, not of tokens         */
 } Report;
 
 /* Whole or not at all; not over one of `inputs` (NULL-ended). */

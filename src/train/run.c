@@ -2,6 +2,7 @@
  * train/run.c - see run.h: configuration, vocabulary, texts, network, optimiser, and a checkpoint to go on from. */
 #include "train/run.h"
 
+#include "arch/outline.h"
 #include "base/clock.h"
 #include "base/machine.h"
 
@@ -99,26 +100,100 @@ static NetOptions net_options(const Config *c)
 {
     return (NetOptions){ .n_sequences = c->n_sequences, .n_tokens = c->n_tokens,
                          .bf16 = !strcmp(c->precision, "bf16"), .recompute = c->recompute,
-                         .balance = c->balance, .router_z = c->router_z, .capacity = c->capacity };
+                         .balance = c->balance, .router_z = c->router_z, .capacity = c->capacity,
+                         .tied = c->tied };
 }
 
-static Status check_memory(const Run *r, const NetOptions *o, Error *error)
+/* Numbers of all weights. */
+static Status count_values(const Run *r, bool tied, int64_t *out, Error *error)
 {
-    const int64_t need = net_bytes(&r->sizes, o), have = machine_free_bytes();
+    OutList list;
+    TRY(out_list(r->arch, &r->sizes, !tied, &list, error));
+    *out = 0;
+    for (int i = 0; i < list.n; i++) *out += out_rows(&list.tensors[i]) * out_cols(&list.tensors[i]);
+    free(list.tensors);
+    return OK;
+}
+
+/* The network, and the optimiser's two moments; or, beside adapters, weights as they are stored. */
+static Status check_memory(const Run *r, const NetOptions *o, int64_t stored_bytes, Error *error)
+{
+    int64_t n_values, have = machine_free_bytes();
+    TRY(count_values(r, o->tied, &n_values, error));
+    const int64_t need = net_bytes(&r->sizes, o) + (r->adapts ? stored_bytes - 8 * n_values : 8 * n_values);
     if (need <= have) return OK;
     return fail(error, NO_MEMORY,
                 "%s: does not fit in memory: needs about %.2f GiB, %.2f GiB are free; try recompute = yes, or a "
-                "smaller batch with more accumulate", r->config.path, (double)need / (double)GIB, (double)have / (double)GIB);
+                "smaller batch with more accumulate", r->config.path, (double)need / (double)GIB,
+                (double)have / (double)GIB);
+}
+
+/* "3,5" */
+static Status read_experts(Run *r, Error *error)
+{
+    const char *text = r->config.experts;
+    if (!text) return OK;
+    r->only = calloc((size_t)r->sizes.n_experts, sizeof *r->only);
+    if (!r->only) return fail_memory(error, "the list of experts");
+    for (const char *at = text; at; at = *at == ',' ? at + 1 : NULL) {
+        char *end;
+        const long expert = strtol(at, &end, 10);
+        if (end == at || (*end && *end != ',') || expert < 0 || expert >= r->sizes.n_experts)
+            return fail(error, BAD_ARGUMENT, "%s: [adapter] experts: expected numbers from 0 to %lld with commas "
+                        "between, found '%.80s'", r->config.path, (long long)r->sizes.n_experts - 1, text);
+        r->only[expert] = true;
+        at = end;
+    }
+    r->adapters.experts = r->only;
+    return OK;
+}
+
+static Status plan_adapters(Run *r, const Catalog *catalog, Error *error)
+{
+    static const struct { Role role; Adapts of; } classes[] = {
+        { ROLE_Q, ADAPTS_ATTENTION }, { ROLE_K, ADAPTS_ATTENTION }, { ROLE_V, ADAPTS_ATTENTION },
+        { ROLE_O, ADAPTS_ATTENTION }, { ROLE_ROUTER, ADAPTS_ROUTER }, { ROLE_GATE, ADAPTS_EXPERTS },
+        { ROLE_UP, ADAPTS_EXPERTS },  { ROLE_DOWN, ADAPTS_EXPERTS }, { ROLE_OUT, ADAPTS_OUTPUT },
+    };
+    const Config *c = &r->config;
+    Weight embed, output;
+    for (int i = 0; i < ARRAY_LEN(classes); i++) {
+        const Adapts of = classes[i].of;
+        r->adapters.rank[classes[i].role] = (int)c->ranks[of];
+        r->adapters.alpha[classes[i].role] = c->alphas[of] > 0 ? c->alphas[of] : (double)c->ranks[of];
+    }
+    if (c->ranks[ADAPTS_ROUTER] && r->sizes.dense)
+        return fail(error, BAD_ARGUMENT, "%s: [adapter] router_rank: expected a model with a router, found a dense one",
+                    c->path);
+    TRY(arch_weight(r->arch, catalog, &r->sizes, ROLE_EMBED, 0, 0, &embed, error));
+    TRY(arch_weight(r->arch, catalog, &r->sizes, ROLE_OUT, 0, 0, &output, error));
+    if (c->ranks[ADAPTS_OUTPUT] && embed.tensor == output.tensor)
+        return fail(error, BAD_ARGUMENT, "%s: [adapter] output_rank: expected a model with an output matrix of its "
+                    "own, found one that uses its embedding", c->path);
+    return read_experts(r, error);
+}
+
+static int64_t stored_bytes(const Catalog *catalog)
+{
+    int64_t n_bytes = 0;
+    for (int64_t i = 0; i < catalog->n_tensors; i++) n_bytes += catalog->tensors[i].bytes;
+    return n_bytes;
 }
 
 static Status load_net(Run *r, const Catalog *catalog, Error *error)
 {
     const NetOptions o = net_options(&r->config);
+    r->adapts = config_adapts(&r->config);
     TRY(arch_find(catalog, &r->arch, error));
     TRY(arch_sizes(r->arch, catalog, &r->sizes, error));
     TRY(arch_leftovers(r->arch, catalog, &r->sizes, r->o.log, r->o.log_user, error));
     TRY(check_sizes(r, error));
-    TRY(check_memory(r, &o, error));
+    TRY(check_memory(r, &o, stored_bytes(catalog), error));
+    if (r->adapts) {
+        TRY(plan_adapters(r, catalog, error));
+        return net_adapt(r->arch, catalog, &r->sizes, &o, &r->adapters, (uint64_t)r->config.seed, r->pool, &r->kernels,
+                         &r->net, error);
+    }
     return net_from_catalog(r->arch, catalog, &r->sizes, &o, r->pool, &r->kernels, &r->net, error);
 }
 
@@ -129,7 +204,7 @@ static Status draw_net(Run *r, Error *error)
     r->sizes.n_vocab = r->vocabulary.catalog.vocab.n_pieces;
     for (int i = 0; arch_table[i] && !r->arch; i++)
         if (arch_table[i]->has_experts == !r->sizes.dense) r->arch = arch_table[i];
-    TRY(check_memory(r, &o, error));
+    TRY(check_memory(r, &o, 0, error));
     return net_new(r->arch, &r->sizes, &o, (uint64_t)r->config.seed, r->pool, &r->kernels, &r->net, error);
 }
 
@@ -169,6 +244,7 @@ static Status open_data(Run *r, Error *error)
         .chat = vocabulary_reader(v),
         .format_digest = corpus_format_digest(&v->catalog.vocab, v->source, v->source_bytes),
         .marker = r->config.marker,
+        .pairs = r->config.beta > 0,
         .folder = r->config.folder,
         .pool = r->pool,
         .cancel = ask_to_stop,
@@ -203,16 +279,18 @@ static Status make_room(Run *r, Error *error)
     const Sizes *s = &r->sizes;
     const size_t n = (size_t)(r->n_step_sequences * r->config.n_tokens), L = (size_t)s->n_layers,
                  LE = L * (size_t)s->n_experts, n_held = (size_t)r->data.n_held;
-    r->ids = malloc(n * sizeof *r->ids);
-    r->targets = malloc(n * sizeof *r->targets);
-    r->starts = malloc(n * sizeof *r->starts);
+    Taken *t = &r->taken;
+    t->tokens = malloc(n * sizeof *t->tokens);
+    t->targets = malloc(n * sizeof *t->targets);
+    t->starts = malloc(n * sizeof *t->starts);
+    t->numbers = malloc((size_t)r->n_step_sequences * sizeof *t->numbers);
     r->report.uses = calloc(LE, sizeof *r->report.uses);
     r->report.entropy = calloc(L, sizeof *r->report.entropy);
     r->uses = calloc(LE, sizeof *r->uses);
     r->layer_entropy = calloc(L, sizeof *r->layer_entropy);
     r->held = calloc(n_held + 1, sizeof *r->held);
     r->held_row = calloc(2 * (n_held + 1), sizeof *r->held_row);
-    if (!r->ids || !r->targets || !r->starts || !r->report.uses || !r->report.entropy || !r->uses ||
+    if (!t->tokens || !t->targets || !t->starts || !t->numbers || !r->report.uses || !r->report.entropy || !r->uses ||
         !r->layer_entropy || !r->held || !r->held_row)
         return fail_memory(error, "a step");
     r->progress.n_layers = s->n_layers;
@@ -223,6 +301,49 @@ static Status make_room(Run *r, Error *error)
     return curves_new(s->n_layers, s->n_experts, r->data.n_held, &r->curves, error);
 }
 
+/* ---- preferences ---- */
+
+/* Log probabilities of sequences [0, n) of the phases (held -1) or of a held-out file. */
+static Status refer(Run *r, int held, int64_t n, double *out, Error *error)
+{
+    const int64_t T = r->config.n_tokens, B = r->config.n_sequences;
+    const Taken *t = &r->taken;
+    for (int64_t first = 0; first < n; first += B) {
+        const int64_t n_here = n - first < B ? n - first : B;
+        for (int64_t i = 0; i < n_here; i++) {
+            int32_t *tokens = t->tokens + i * T, *targets = t->targets + i * T, *starts = t->starts + i * T;
+            if (held < 0) data_sequence(&r->data, first + i, tokens, targets, starts);
+            else data_judged(&r->data, held, first + i, tokens, targets, starts);
+        }
+        const Batch batch = { n_here, T, t->tokens, t->targets, t->starts };
+        TRY(prefer_sums(r->net, &batch, out + first, error));
+        if (ask_to_stop(r)) return fail(error, CANCELLED, "%s: stopped", r->config.path);
+    }
+    return OK;
+}
+
+/* What the model thought of all answers before it learned: asked before a checkpoint's weights take its place, so that
+ * a run that goes on measures against the same. */
+static Status open_references(Run *r, Error *error)
+{
+    const Data *d = &r->data;
+    if (r->config.beta <= 0) return OK;
+    r->references = malloc((size_t)d->n_sequences * sizeof *r->references);
+    r->held_references = calloc((size_t)d->n_held + 1, sizeof *r->held_references);
+    r->step_references = malloc((size_t)r->n_step_sequences * sizeof *r->step_references);
+    r->sums = malloc((size_t)r->config.n_sequences * sizeof *r->sums);
+    if (!r->references || !r->held_references || !r->step_references || !r->sums)
+        return fail_memory(error, "preferences");
+    run_say(r, "%lld pairs of answers: asking the model as it is", (long long)d->n_sequences / 2);
+    TRY(refer(r, -1, d->n_sequences, r->references, error));
+    for (int i = 0; i < d->n_held; i++) {
+        r->held_references[i] = malloc((size_t)d->held[i].n_judged * sizeof **r->held_references);
+        if (!r->held_references[i]) return fail_memory(error, "preferences");
+        TRY(refer(r, i, d->held[i].n_judged, r->held_references[i], error));
+    }
+    return OK;
+}
+
 /* ---- going on ---- */
 
 Checkpoint run_checkpoint(Run *r)
@@ -230,6 +351,7 @@ Checkpoint run_checkpoint(Run *r)
     const Vocabulary *v = &r->vocabulary;
     return (Checkpoint){
         .binding = r->binding.data,
+        .defaults = r->defaults.data,
         .data = data_digest(&r->data, &r->config),
         .format = corpus_format_digest(&v->catalog.vocab, v->source, v->source_bytes),
         .params = r->params,
@@ -247,8 +369,9 @@ static Status go_on(Run *r, Error *error)
 {
     bool lost;
     config_binding(&r->config, &r->binding);
+    config_defaults(&r->defaults);
     buffer_format(&r->checkpoint, "%s/checkpoint.mixt", r->config.folder);
-    if (r->binding.failed || r->checkpoint.failed) return fail_memory(error, "the checkpoint");
+    if (r->binding.failed || r->defaults.failed || r->checkpoint.failed) return fail_memory(error, "the checkpoint");
     if (r->o.fresh) return OK;
     Checkpoint c = run_checkpoint(r);
     const Status status = checkpoint_read(r->checkpoint.data, &c, &lost, error);
@@ -282,6 +405,7 @@ static Status open_all(Run *r, Error *error)
     TRY(plan(r, error));
     TRY(open_net(r, error));
     TRY(make_room(r, error));
+    TRY(open_references(r, error));
     r->start_us = r->saved_us = clock_us();
     return go_on(r, error);
 }
@@ -294,9 +418,16 @@ Status run_open(const TrainOptions *o, Run *out, Error *error)
 
 void run_close(Run *r)
 {
-    free(r->ids);
-    free(r->targets);
-    free(r->starts);
+    free(r->taken.tokens);
+    free(r->taken.targets);
+    free(r->taken.starts);
+    free(r->taken.numbers);
+    for (int i = 0; r->held_references && i < r->data.n_held; i++) free(r->held_references[i]);
+    free(r->held_references);
+    free(r->references);
+    free(r->step_references);
+    free(r->sums);
+    free(r->only);
     free(r->report.uses);
     free(r->report.entropy);
     free(r->uses);
@@ -311,6 +442,7 @@ void run_close(Run *r)
     vocabulary_free(&r->vocabulary);
     pool_free(r->pool);
     buffer_free(&r->binding);
+    buffer_free(&r->defaults);
     buffer_free(&r->checkpoint);
     config_free(&r->config);
     *r = (Run){ 0 };

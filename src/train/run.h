@@ -5,6 +5,7 @@
 
 #include "train/checkpoint.h"
 #include "train/data.h"
+#include "train/prefer.h"
 #include "train/train.h"
 #include "train/vocabulary.h"
 
@@ -18,12 +19,14 @@ typedef struct Run {
     Sizes        sizes;
     Data         data;
     Net         *net;
+    AdapterPlan  adapters;                  /* what learns where the weights do not         */
+    bool         adapts, *only;             /* [E] experts that have adapters, or NULL      */
     Param       *params;    int n_params;
     float       *values, *grads;    int64_t n_values;
     Adamw        adamw;
     Schedule     schedule;
     Curves       curves;
-    Buffer       binding, checkpoint;       /* texts: settings that bind; path              */
+    Buffer       binding, defaults, checkpoint;     /* texts: settings that bind; path      */
     const char **inputs;                    /* what no output may overwrite, NULL-ended     */
 
     int64_t      n_step_sequences;          /* of one step: B * accumulate                  */
@@ -31,7 +34,13 @@ typedef struct Run {
     double       seconds;                   /* of earlier sessions                          */
     int64_t      start_us, saved_us;
     double       step_s;                    /* what a step takes, smoothed                  */
-    int32_t     *ids, *targets, *starts;    /* [n_step_sequences][T]                        */
+    Taken        taken;                     /* [n_step_sequences]: what a step learns       */
+    /* Preferences: log probabilities of answers in the model that training began with. */
+    double      *references;                /* [data.n_sequences], NULL: none               */
+    double     **held_references;           /* [n_held][n_judged]                           */
+    double      *step_references, *sums;    /* [n_step_sequences], [B]                      */
+    double       preference_loss;           /* of the step                                  */
+    int64_t      n_pairs, n_preferred;
     NetReport    report;                    /* of one step; its arrays are ours             */
     double      *uses, *layer_entropy;      /* the same as shares and nats                  */
     TrainHeld   *held;

@@ -49,20 +49,36 @@ static void forget(NetReport *report, const Sizes *s)
     memset(entropy, 0, (size_t)s->n_layers * sizeof *entropy);
 }
 
+/* A pass of a step: its text, or its pairs of answers. */
+static Status one_pass(Run *r, int64_t pass, Error *error)
+{
+    const Config *c = &r->config;
+    const Taken *t = &r->taken;
+    const int64_t first = pass * c->n_sequences, at = first * c->n_tokens;
+    const Batch batch = { c->n_sequences, c->n_tokens, t->tokens + at, t->targets + at, t->starts + at };
+    const double part = t->n_targets ? 1.0 / (double)t->n_targets : 0;
+    if (!r->references) return net_learn(r->net, &batch, part, &r->report, error);
+    Prefer prefer = { .beta = c->beta, .batch = &batch, .reference = r->step_references + first,
+                      .share = 2.0 / (double)r->n_step_sequences };
+    TRY(net_learn_weighed(r->net, &batch, prefer_weigh, &prefer, part, &r->report, error));
+    r->preference_loss += prefer.loss;
+    r->n_pairs += prefer.n_pairs;
+    r->n_preferred += prefer.n_preferred;
+    return OK;
+}
+
 /* All passes of a step; their gradients add up.  CANCELLED between two of them leaves the weights as they were. */
 static Status passes(Run *r, Error *error)
 {
-    const Config *c = &r->config;
-    const int64_t n_pass = c->n_sequences * c->n_tokens;
-    int64_t n_targets;
-    TRY(data_take(&r->data, r->step * r->n_step_sequences, r->n_step_sequences, r->ids, r->targets, r->starts,
-                  &n_targets, error));
+    const int64_t n = r->n_step_sequences;
+    TRY(data_take(&r->data, r->step * n, n, &r->taken, error));
+    for (int64_t i = 0; r->references && i < n; i++) r->step_references[i] = r->references[r->taken.numbers[i]];
     memset(r->grads, 0, (size_t)r->n_values * sizeof *r->grads);
     forget(&r->report, &r->sizes);
-    for (int64_t i = 0; i < c->accumulate; i++) {
-        const Batch batch = { c->n_sequences, c->n_tokens, r->ids + i * n_pass, r->targets + i * n_pass,
-                              r->starts + i * n_pass };
-        TRY(net_learn(r->net, &batch, n_targets ? 1.0 / (double)n_targets : 0, &r->report, error));
+    r->preference_loss = 0;
+    r->n_pairs = r->n_preferred = 0;
+    for (int64_t i = 0; i < r->config.accumulate; i++) {
+        TRY(one_pass(r, i, error));
         r->progress.pass = i + 1;
         if (tell(r, TRAIN_PASS, NULL)) return stopped(r, error);
     }
@@ -84,7 +100,9 @@ static void describe(Run *r, double rate, double length, double *row)
         r->layer_entropy[layer] = share(n->entropy[layer], (double)n->n_rows);
         entropy += r->layer_entropy[layer];
     }
-    p->loss = share(n->loss, (double)n->n_targets);
+    p->loss = r->references ? share(r->preference_loss, (double)r->n_pairs) : share(n->loss, (double)n->n_targets);
+    p->n_pairs = r->n_pairs;
+    p->preferred = share((double)r->n_preferred, (double)r->n_pairs);
     p->rate = rate;
     p->length = length;
     p->balance = share(n->balance, per_layer);
@@ -133,21 +151,40 @@ static Status learn(Run *r, Error *error)
 
 /* ---- held-out text ---- */
 
+/* Targets are tokens, or pairs of answers; bytes are those of the text, 0 of pairs. */
 typedef struct Sum { double loss; int64_t n_targets, n_bytes; } Sum;
+
+static Status judge_text(Run *r, const Batch *batch, Sum *sum, Error *error)
+{
+    NetReport report = { 0 };
+    TRY(net_judge(r->net, batch, &report, NULL, error));
+    sum->loss += report.loss;
+    sum->n_targets += report.n_targets;
+    sum->n_bytes += data_bytes(&r->data, batch->n_sequences * batch->n_tokens, batch->tokens, batch->targets);
+    return OK;
+}
+
+static Status judge_pairs(Run *r, const Batch *batch, const double *reference, Sum *sum, Error *error)
+{
+    Prefer prefer = { .beta = r->config.beta, .batch = batch, .reference = reference };
+    TRY(prefer_sums(r->net, batch, r->sums, error));
+    prefer_count(&prefer, r->sums);
+    sum->loss += prefer.loss;
+    sum->n_targets += prefer.n_pairs;
+    return OK;
+}
 
 static Status judge_file(Run *r, int held, Sum *sum, Error *error)
 {
     const int64_t T = r->config.n_tokens, B = r->config.n_sequences, n = r->data.held[held].n_judged;
+    const Taken *t = &r->taken;
     for (int64_t first = 0; first < n; first += B) {
         const int64_t n_here = n - first < B ? n - first : B;
         for (int64_t i = 0; i < n_here; i++)
-            data_judged(&r->data, held, first + i, r->ids + i * T, r->targets + i * T, r->starts + i * T);
-        const Batch batch = { n_here, T, r->ids, r->targets, r->starts };
-        NetReport report = { 0 };
-        TRY(net_judge(r->net, &batch, &report, NULL, error));
-        sum->loss += report.loss;
-        sum->n_targets += report.n_targets;
-        sum->n_bytes += data_bytes(&r->data, n_here * T, r->ids, r->targets);
+            data_judged(&r->data, held, first + i, t->tokens + i * T, t->targets + i * T, t->starts + i * T);
+        const Batch batch = { n_here, T, t->tokens, t->targets, t->starts };
+        TRY(r->references ? judge_pairs(r, &batch, r->held_references[held] + first, sum, error)
+                          : judge_text(r, &batch, sum, error));
         if (tell(r, TRAIN_PASS, NULL)) return stopped(r, error);
     }
     return OK;
@@ -186,6 +223,7 @@ static Status write_report(Run *r, Error *error)
     const Report report = {
         .title = c->name ? c->name : c->path, .curves = &r->curves, .held = r->data.held, .n_used = r->sizes.n_used,
         .n_steps = r->schedule.n_steps, .n_values = r->n_values, .sizes = &r->sizes, .settings = r->binding.data,
+        .pairs = r->references != NULL,
     };
     return report_write(c->report, r->inputs, &report, error);
 }
@@ -224,7 +262,8 @@ static Status write_model(Run *r, Error *error)
                   .vocab = &r->vocabulary.catalog.vocab, .chat_template = r->vocabulary.source,
                   .chat_template_bytes = r->vocabulary.source_bytes };
     if (!outcome_type(c->type, &o.type)) return fail(error, BAD_ARGUMENT, "type: '%s' is not known", c->type);
-    TRY(outcome_write(c->output, r->inputs, &o, error));
+    TRY(r->adapts ? outcome_write_adapter(c->output, r->inputs, &o, &r->adapters, error)
+                  : outcome_write(c->output, r->inputs, &o, error));
     tell(r, TRAIN_DONE, c->output);
     return OK;
 }

@@ -21,6 +21,8 @@ typedef struct TrainProgress {
     int64_t       tokens, n_tokens;         /* gone through, and of the whole run          */
     double        loss, rate, length;       /* of the last step: nats per target, .., gradient */
     double        balance, router_z, entropy, dropped;
+    int64_t       n_pairs;                  /* preferences of the last step: then loss is per pair ..  */
+    double        preferred;                /* .. and so many went the right way           */
     double        tokens_per_s, seconds_left, seconds;
     int64_t       n_layers, n_experts;      /* n_experts 1: dense                          */
     const double *uses;                     /* [L][E] shares of the last step              */

@@ -232,6 +232,119 @@ class Chats(Case):
         self.assertIn("broken.jsonl:2: expected messages, prompt and answer", said)
 
 
+class Adapters(Case):
+    """Beside a quantised model that speaks the tiny language, adapters learn another one."""
+
+    SMALL = {k: None for k in BASE["model"]}
+
+    @classmethod
+    def setUpClass(cls):
+        base = train(config("base", optimizer={"steps": 80}))
+        cls.base = scratch("base-q8.gguf")
+        made = mixt("convert", scratch("base.run/model.gguf"), "--type", "q8_0", "-o", cls.base)
+        if base.returncode or made.returncode:
+            raise RuntimeError(base.stderr.decode() + made.stderr.decode())
+        cls.other, cls.other_held = scratch("other.txt"), scratch("other-held.txt")
+        for path, n, seed in ((cls.other, 300, 5), (cls.other_held, 40, 6)):
+            draw = random.Random(seed)
+            with open(path, "w") as out:
+                for _ in range(n):
+                    who, whom = draw.choice(("bird", "fish")), draw.choice(("me", "you"))
+                    out.write(f"A {who} sang to {whom}!\n<|endoftext|>\n")
+
+    def adapt(self, name, adapter, **sections):
+        optimizer = {"steps": 60, "rate": "2e-2", "final_rate": "1e-3"} | sections.pop("optimizer", {})
+        path = config(name, model=self.SMALL | {"from": self.base}, adapter=adapter, optimizer=optimizer,
+                      data={"train": self.other, "held_out": self.other_held} | sections.pop("data", {}), **sections)
+        done = self.expect(train(path, "--json", "-t", 2), 0)
+        return path, [json.loads(line) for line in done.stdout.splitlines()]
+
+    def losses(self, events):
+        return [e["loss"] for e in events if e["event"] == "judged"]
+
+    def judged_alone(self, name, merged):
+        """What a merged model makes of the held-out text."""
+        path = config(name, model=self.SMALL | {"from": merged}, optimizer={"steps": 1, "warm_up": 0},
+                      data={"train": self.other, "held_out": self.other_held})
+        return self.losses([json.loads(line) for line in self.expect(train(path, "--json"), 0).stdout.splitlines()])[0]
+
+    def test_every_class(self):
+        """Ranks and alphas apart: the file says what was learned, or merging would not give the same loss."""
+        _, events = self.adapt("lora", {"attention_rank": 4, "attention_alpha": 8, "router_rank": 2, "expert_rank": 3,
+                                        "expert_alpha": 12, "output_rank": 2})
+        losses = self.losses(events)
+        self.assertLess(losses[-1], 0.6 * losses[0])
+        lora, merged = scratch("lora.run/adapter.gguf"), scratch("lora-merged.gguf")
+        shown = json.loads(self.expect(mixt("lora", "show", lora, "--json"), 0).stdout)
+        self.assertIn("blk.1.ffn_down_exps.weight", json.dumps(shown))
+        self.expect(mixt("lora", "merge", self.base, lora, "--type", "f32", "-o", merged), 0)
+        self.assertAlmostEqual(self.judged_alone("lora-alone", merged), losses[-1], places=4)
+        alone = mixt("run", self.base, "A", "--temp", 0, "-n", 8).stdout
+        beside = self.expect(mixt("run", self.base, "A", "--lora", lora, "--temp", 0, "-n", 8), 0).stdout
+        self.assertNotEqual(alone, beside)
+        self.assertEqual(beside, mixt("run", merged, "A", "--temp", 0, "-n", 8).stdout)
+
+    def test_some_experts(self):
+        _, events = self.adapt("some", {"expert_rank": 4, "experts": "1,3"})
+        losses = self.losses(events)
+        self.assertLess(losses[-1], losses[0])
+        lora, merged = scratch("some.run/adapter.gguf"), scratch("some-merged.gguf")
+        self.expect(mixt("lora", "merge", self.base, lora, "--type", "f32", "-o", merged), 0)
+        self.assertAlmostEqual(self.judged_alone("some-alone", merged), losses[-1], places=4)
+
+    def test_goes_on(self):
+        path, _ = self.adapt("go", {"attention_rank": 2}, optimizer={"steps": 30})
+        whole = content(scratch("go.run/adapter.gguf"))
+        os.remove(scratch("go.run/checkpoint.mixt"))
+        os.remove(scratch("go.run/adapter.gguf"))
+        run = subprocess.Popen([MIXT, "train", path, "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                               env=environment())
+        for line in run.stdout:
+            if json.loads(line)["step"] == 9:
+                run.send_signal(signal.SIGINT)
+                break
+        run.stdout.read()
+        run.stdout.close()
+        self.assertEqual(run.wait(), 130)
+        self.expect(train(path, "-t", 1), 0)
+        self.assertEqual(whole, content(scratch("go.run/adapter.gguf")))
+
+    def test_preferences(self):
+        """The model learns to say what is preferred; the first loss is that of somebody who does not care: log 2."""
+        pairs = scratch("pairs.jsonl")
+        with open(pairs, "w") as out:
+            for i in range(60):
+                out.write(json.dumps({"prompt": f"q{i % 6}", "chosen": "The hen.", "rejected": "The cow."}) + "\n")
+        held = scratch("pairs-held.jsonl")
+        with open(held, "w") as out:
+            out.write(json.dumps({"prompt": "q9", "chosen": "The hen.", "rejected": "The cow."}) + "\n")
+        path, events = self.adapt("dpo", {"attention_rank": 4, "expert_rank": 4}, preference={"beta": 0.3},
+                                  data={"train": pairs, "held_out": held},
+                                  optimizer={"steps": 20, "batch": 4, "sequence": 64, "rate": "5e-3"})
+        steps = [e for e in events if e["event"] == "step"]
+        self.assertAlmostEqual(steps[0]["loss"], 0.693147, places=4)
+        self.assertLess(steps[-1]["loss"], 0.2)
+        self.assertEqual(steps[-1]["preferred"], 1)
+        self.assertLess(self.losses(events)[-1], 0.3)
+        whole = content(scratch("dpo.run/adapter.gguf"))
+        self.expect(train(path, "--fresh", "-t", 3), 0)
+        self.assertEqual(whole, content(scratch("dpo.run/adapter.gguf")))
+
+    def test_wrongs(self):
+        cases = (({"expert_rank": 2, "experts": "1,9"}, {}, "experts: expected numbers from 0 to 3"),
+                 ({"expert_rank": 2, "experts": "1;2"}, {}, "experts: expected numbers from 0 to 3"))
+        for adapter, more, says in cases:
+            path = config("adapter-wrong", model=self.SMALL | {"from": self.base}, adapter=adapter, **more)
+            said = self.expect(train(path), 64).stderr.decode()
+            self.assertIn(says, said)
+        said = self.expect(train(config("no-model", adapter={"expert_rank": 2})), 65).stderr.decode()
+        self.assertIn("[adapter] needs a model to stand beside", said)
+        path = config("odd", preference={"beta": 0.1}, optimizer={"batch": 3})
+        self.assertIn("expected an even number", self.expect(train(path), 65).stderr.decode())
+        path = config("no-pairs", preference={"beta": 0.1})
+        self.assertIn("expected JSONL with prompt, chosen and rejected", self.expect(train(path), 65).stderr.decode())
+
+
 class Wrong(Case):
     def says(self, done, code, *parts):
         self.expect(done, code)

@@ -56,7 +56,7 @@ static void test_values(void **state)
 /* Each is the text above with one thing wrong, and what the sentence must say. */
 static const struct { const char *from, *to, *says; } wrongs[] = {
     { "rate = 3e-3", "lerning_rate = 3e-3", "x.ini:21: [optimizer] expected one of steps, tokens, sequence" },
-    { "[run]", "[runn]", "expected one of the sections model, vocabulary, data, phase, optimizer, experts, run" },
+    { "[run]", "[runn]", "expected one of the sections model, vocabulary, data, phase, optimizer, experts, adapter," },
     { "rate = 3e-3", "rate = 3e-3x", "[optimizer] rate: expected a number from 0 to 10, found '3e-3x'" },
     { "rate = 3e-3", "rate = nan", "found 'nan'" },
     { "rate = 3e-3", "rate = 0x10", "found '0x10'" },

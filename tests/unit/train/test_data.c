@@ -130,14 +130,20 @@ static void setup_close(Setup *s)
     words_close(&s->words);
 }
 
-typedef struct Step { int32_t tokens[4 * T], targets[4 * T], starts[4 * T]; int64_t n_targets; } Step;
+typedef struct Step { int32_t tokens[4 * T], targets[4 * T], starts[4 * T]; int64_t numbers[4], n_targets; } Step;
 
 static void take(Setup *s, int64_t position, Step *out)
 {
     Error error = { 0 };
     memset(out, 0, sizeof *out);
-    if (data_take(&s->data, position, 4, out->tokens, out->targets, out->starts, &out->n_targets, &error) != OK)
-        fail_msg("%s", error.text);
+    Taken taken = { out->tokens, out->targets, out->starts, out->numbers, 0 };
+    if (data_take(&s->data, position, 4, &taken, &error) != OK) fail_msg("%s", error.text);
+    out->n_targets = taken.n_targets;
+    for (int i = 0; i < 4; i++) {           /* a number finds the same sequence             */
+        int32_t tokens[T], targets[T], starts[T];
+        data_sequence(&s->data, out->numbers[i], tokens, targets, starts);
+        assert_memory_equal(tokens, out->tokens + i * T, sizeof tokens);
+    }
 }
 
 /* Any position can be asked for first: what came before does not matter. */
@@ -159,8 +165,8 @@ static void test_positions(void **state)
         assert_memory_equal(&first, &second, sizeof first);
     }
     Step beyond;
-    assert_int_equal(data_take(&a.data, n - 3, 4, beyond.tokens, beyond.targets, beyond.starts, &beyond.n_targets,
-                               &error), BAD_ARGUMENT);
+    Taken taken = { beyond.tokens, beyond.targets, beyond.starts, beyond.numbers, 0 };
+    assert_int_equal(data_take(&a.data, n - 3, 4, &taken, &error), BAD_ARGUMENT);
     setup_close(&a);
     setup_close(&b);
 }
@@ -264,12 +270,49 @@ static void test_repeat(void **state)
     setup_close(&twice);
 }
 
+/* Pairs stay together whatever is shuffled, the preferred answer first. */
+static void test_pairs(void **state)
+{
+    (void)state;
+    Words w;
+    Config c;
+    Data d;
+    Error error = { 0 };
+    Buffer lines = { 0 };
+    char text[1024];
+    words_open(&w, 2, NULL);
+    w.reader.pairs = true;
+    for (int i = 0; i < 37; i++)
+        buffer_format(&lines, "{\"prompt\":\"q%d\",\"chosen\":\"yes %d\",\"rejected\":\"no %d\"}\n", i, i, i);
+    snprintf(text, sizeof text, "[model]\nlayers=1\nwidth=8\nheads=2\nexperts=2\nhidden=8\n[vocabulary]\nmodel=v\n"
+             "[preference]\nbeta=0.1\n[data]\ntrain=%s\n[optimizer]\nsequence=%d\n",
+             text_file("p.jsonl", lines.data), T);
+    if (config_parse(text, strlen(text), "/x.ini", NULL, &c, &error) != OK ||
+        data_open(&w.reader, &c, NULL, NULL, &d, &error) != OK)
+        fail_msg("%s", error.text);
+    assert_int_equal(d.n_sequences, 74);
+    data_plan(&d, 200);
+    for (int64_t at = 0; at < 200; at += 4) {
+        int32_t tokens[4 * T], targets[4 * T], starts[4 * T];
+        int64_t numbers[4];
+        Taken taken = { tokens, targets, starts, numbers, 0 };
+        assert_int_equal(data_take(&d, at, 4, &taken, &error), OK);
+        for (int i = 0; i < 4; i += 2) assert_true(numbers[i] % 2 == 0 && numbers[i + 1] == numbers[i] + 1);
+        const Segment *s = &d.phases[0].packing.segments[d.phases[0].packing.first[numbers[0]]];
+        assert_int_equal(s->id.document % 2, 0);
+    }
+    buffer_free(&lines);
+    data_free(&d);
+    config_free(&c);
+    words_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pack), cmocka_unit_test(test_positions), cmocka_unit_test(test_phases),
         cmocka_unit_test(test_seed), cmocka_unit_test(test_held),      cmocka_unit_test(test_learned_and_held),
-        cmocka_unit_test(test_repeat),
+        cmocka_unit_test(test_repeat), cmocka_unit_test(test_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
