@@ -121,6 +121,9 @@ static Status check_memory(const Run *r, const NetOptions *o, int64_t stored_byt
     int64_t n_values, have = machine_free_bytes();
     TRY(count_values(r, o->tied, &n_values, error));
     const int64_t need = net_bytes(&r->sizes, o) + (r->adapts ? stored_bytes - 8 * n_values : 8 * n_values);
+    run_say(r, "%.2f million weights%s, %lld steps; needs about %.2f GiB", (double)n_values / 1e6,
+            r->adapts ? " that stay as they are, adapters beside them" : "", (long long)r->schedule.n_steps,
+            (double)need / (double)GIB);
     if (need <= have) return OK;
     return fail(error, NO_MEMORY,
                 "%s: does not fit in memory: needs about %.2f GiB, %.2f GiB are free; try recompute = yes, or a "

@@ -27,7 +27,7 @@ static Status read_template(Vocabulary *v, const Config *c, Error *error)
     if (status == NOT_FOUND) {
         Error why = *error;
         status = fail(error, NOT_FOUND, "[vocabulary] template: expected a file or the name of a built-in format "
-                      "(chatml, mistral-v1, ..), found neither: %s", why.text);
+                      "(chatml, zephyr, ..), found neither: %s", why.text);
     }
     v->source = v->read;
     buffer_free(&path);
