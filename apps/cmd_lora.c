@@ -18,10 +18,11 @@ static void show_pair(const mixt_adapter_pair *p)
     char formats[48] = "", experts[64] = "";
     if (strcmp(p->format_a, p->format_b) == 0) snprintf(formats, sizeof formats, "%s", p->format_a);
     else snprintf(formats, sizeof formats, "%s and %s", p->format_a, p->format_b);
-    if (p->n_experts) snprintf(experts, sizeof experts, "  %" PRId64 " of %" PRId64 " experts", p->n_adapted, p->n_experts);
+    if (p->n_experts)
+        snprintf(experts, sizeof experts, "  %" PRId64 " of %" PRId64 " experts", p->n_adapted, p->n_experts);
     else if (!p->n_adapted) snprintf(experts, sizeof experts, "  only zeros");
-    out_format("  %-32s rank %-4" PRId64 " %" PRId64 " x %" PRId64 "  %s%s\n", p->name, p->rank, p->rows, p->cols, formats,
-               experts);
+    out_format("  %-32s rank %-4" PRId64 " %" PRId64 " x %" PRId64 "  %s%s\n", p->name, p->rank, p->rows, p->cols,
+               formats, experts);
 }
 
 static Exit show_json(const App *app, const mixt_adapter_info *info, const mixt_adapter_pair *pairs, size_t n)

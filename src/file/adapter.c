@@ -30,7 +30,8 @@ static Status check_kind(const AdapterFile *f, Error *error)
     const Setting *type = catalog_setting(c, "general.type"), *of = catalog_setting(c, "adapter.type");
     if (c->source != SOURCE_GGUF || !is_text(type, "adapter"))
         return fail(error, BAD_FILE, "%s: expected an adapter, a GGUF file with general.type 'adapter', found %s",
-                    c->path, c->source != SOURCE_GGUF ? "no GGUF file" : plain_text(type) ? plain_text(type) : "a model");
+                    c->path,
+                    c->source != SOURCE_GGUF ? "no GGUF file" : plain_text(type) ? plain_text(type) : "a model");
     if (!is_text(of, "lora"))
         return fail(error, UNSUPPORTED, "%s: adapter.type: expected 'lora', found '%s'", c->path,
                     plain_text(of) ? plain_text(of) : "nothing");
@@ -80,8 +81,9 @@ static Status check_halves(const AdapterFile *f, const FileTensor *a, const File
 {
     const char *path = f->catalog.path;
     if ((a->n_dims != 2 && a->n_dims != 3) || a->n_dims != b->n_dims)
-        return fail(error, BAD_FILE, "%s: tensors '%s' and its other half: expected 2 or 3 dimensions of both, found %d and %d",
-                    path, a->name, a->n_dims, b->n_dims);
+        return fail(error, BAD_FILE,
+                    "%s: tensors '%s' and its other half: expected 2 or 3 dimensions of both, found %d and %d", path,
+                    a->name, a->n_dims, b->n_dims);
     const int last = a->n_dims - 1;
     if (a->dims[last - 1] != b->dims[last])
         return fail(error, BAD_FILE, "%s: tensor '%s': expected rank %lld as its other half has it, found %lld", path,

@@ -60,8 +60,8 @@ static Status check_shape(const AdapterFile *f, const AdapterPair *p, const Weig
 {
     const char *path = f->catalog.path;
     if (p->n_experts != n_experts)
-        return fail(error, BAD_FILE, "%s: tensor '%s': expected a stack of %lld experts, found %lld (0: no stack)", path,
-                    p->a->name, (long long)n_experts, (long long)p->n_experts);
+        return fail(error, BAD_FILE, "%s: tensor '%s': expected a stack of %lld experts, found %lld (0: no stack)",
+                    path, p->a->name, (long long)n_experts, (long long)p->n_experts);
     if (p->cols != w->cols)
         return fail(error, BAD_FILE, "%s: tensor '%s': expected rows of %lld numbers as in the model, found %lld", path,
                     p->a->name, (long long)w->cols, (long long)p->cols);
@@ -103,7 +103,8 @@ static Status add_pair(LoraMap *m, const Arch *arch, const Catalog *model, int u
     TRY(find_place(arch, model, &m->sizes, f, p, &role, &layer, &expert, error));
     const int end = expert < 0 ? (int)m->sizes.n_experts : expert + 1;
     for (int e = expert < 0 ? 0 : expert; e < end; e++)
-        add_place(m, slot_of(&m->sizes, role, layer, e), (Place){ .use = use, .pair = pair, .expert = expert < 0 ? e : 0 });
+        add_place(m, slot_of(&m->sizes, role, layer, e),
+                  (Place){ .use = use, .pair = pair, .expert = expert < 0 ? e : 0 });
     return OK;
 }
 

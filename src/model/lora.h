@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * model/lora.h - adapters beside a model's matrices: which pair belongs where, and their numbers.
  *
- * Files come in as lists of pairs with names (file/adapter.h); a map knows, for every matrix of the model, the pairs that
- * adapt it.  model/bind.c puts them on the device, quantize/convert.c adds them to the weights. */
+ * Files come in as lists of pairs with names (file/adapter.h); a map knows, for every matrix of the model, the pairs
+ * that adapt it.  model/bind.c puts them on the device, quantize/convert.c adds them to the weights. */
 #ifndef MODEL_LORA_H
 #define MODEL_LORA_H
 

@@ -109,7 +109,8 @@ static Status plan(Conversion *c, Error *error)
     TRY(arch_weight(c->arch, &c->catalog, &c->sizes, ROLE_EMBED, 0, 0, &embed, error));
     TRY(arch_weight(c->arch, &c->catalog, &c->sizes, ROLE_OUT, 0, 0, &output, error));
     if (c->options->n_adapters)
-        TRY(lora_map_new(c->arch, &c->catalog, &c->sizes, c->options->adapters, c->options->n_adapters, &c->lora, error));
+        TRY(lora_map_new(c->arch, &c->catalog, &c->sizes, c->options->adapters, c->options->n_adapters, &c->lora,
+                         error));
     TRY(out_list(c->arch, &c->sizes, output.tensor != embed.tensor /* else tied */, &c->list,
                  error));
     for (int i = 0; i < c->list.n; i++) {

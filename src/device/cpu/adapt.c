@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * device/cpu/adapt.c - what an adapter adds: y += (x * a^T) * b^T, two thin products of floats.
  *
- * ORDER adapters: both sums are those of the kernel for rows of F32, over a whole row of `a` (D numbers) and a whole row
- * of `b` (the rank); then one addition to y.  They depend on these lengths only, not on the other rows (D1). */
+ * ORDER adapters: both sums are those of the kernel for rows of F32, over a whole row of `a` (D numbers) and a whole
+ * row of `b` (the rank); then one addition to y.  They depend on these lengths only, not on the other rows (D1). */
 #include "device/cpu/cpu.h"
 
 #include <string.h>

@@ -2,8 +2,8 @@
  * Adapters on a device: cpu near ref within derived bounds, the same bytes whatever the threads and the step; experts
  * with and without; what does not fit is refused.
  *
- * u = 2^-24 is one rounding.  A sum of n products in floats is off by at most (n + 1) u sum|a b|, in any order; the first
- * product's error meets |b| in the second. */
+ * u = 2^-24 is one rounding.  A sum of n products in floats is off by at most (n + 1) u sum|a b|, in any order; the
+ * first product's error meets |b| in the second. */
 #include "world.h"
 
 static const double u = 0x1p-24;
@@ -151,7 +151,8 @@ static float *parts_of(const World *w, Pair pairs[3], int which, const char *nam
     if (which & 2) low.up = low_of(d, &pairs[1], F);
     if (which & 4) low.down = low_of(d, &pairs[2], D);
     for (int e = 0; e < E; e++)
-        experts[e] = (Expert){ part_of(d, w, gate_row(e), F), part_of(d, w, up_row(e), F), part_of(d, w, down_row(e), D) };
+        experts[e] = (Expert){ part_of(d, w, gate_row(e), F), part_of(d, w, up_row(e), F),
+                               part_of(d, w, down_row(e), D) };
     for (int first = 0; first < T; first += at_once) {
         const int n = T - first < at_once ? T - first : at_once;
         int32_t rows[T * U], slots[T * U];
@@ -200,7 +201,9 @@ static double distance(const float *want, const float *got, int n)
 static void experts_are_near(void **state)
 {
     (void)state;
-    static const struct { Format format; double bound; } kinds[] = { { F32, 1e-5 }, { F16, 1e-5 }, { Q8_0, 0.02 }, { Q4_K, 0.02 } };
+    static const struct { Format format; double bound; } kinds[] = {
+        { F32, 1e-5 }, { F16, 1e-5 }, { Q8_0, 0.02 }, { Q4_K, 0.02 },
+    };
     Rng rng = { 36 };
     Pair pairs[3] = { made_pair(5, &rng), made_pair(16, &rng), made_pair(RANK_MAX, &rng) };
     for (int k = 0; k < ARRAY_LEN(kinds); k++) {
@@ -210,8 +213,8 @@ static void experts_are_near(void **state)
             float *want = parts_of(w, pairs, which, "ref", 1, T), *got = parts_of(w, pairs, which, "cpu", 2, T);
             const double off = distance(want, got, T * U * D), change = distance(plain, want, T * U * D);
             if (!(off < kinds[k].bound) || !(change > 0.05))
-                fail_msg("%s, products %d: off by %.2g, allowed %.2g; changed by %.2g", format_info[kinds[k].format].name,
-                         which, off, kinds[k].bound, change);
+                fail_msg("%s, products %d: off by %.2g, allowed %.2g; changed by %.2g",
+                         format_info[kinds[k].format].name, which, off, kinds[k].bound, change);
             free(want);
             free(got);
         }
@@ -234,7 +237,8 @@ static void experts_have_the_same_bytes(void **state)
         for (int i = 0; i < ARRAY_LEN(ways); i++) {
             float *got = parts_of(w, pairs, 7, "cpu", ways[i][0], ways[i][1]);
             if (!bits_equal(want, got, T * U * D * sizeof *got))
-                fail_msg("%s: %d threads, %d rows at once: other bytes", format_info[kinds[k]].name, ways[i][0], ways[i][1]);
+                fail_msg("%s: %d threads, %d rows at once: other bytes", format_info[kinds[k]].name, ways[i][0],
+                         ways[i][1]);
             free(got);
         }
         free(want);

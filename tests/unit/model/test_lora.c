@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/model/test_lora.c - which pair adapts which matrix, and what a matrix' pairs are together; what has no place. */
+ * tests/unit/model/test_lora.c - which pair adapts which matrix, what a matrix' pairs are together, what has no
+ * place. */
 #include "../quantize/model_file.h"
 
 #include "adapter_file.h"
@@ -41,7 +42,8 @@ static void joins(void **state)
     (void)state;
     Base m = base();
     const int64_t D = m.sizes.width, F = m.sizes.hidden, E = m.sizes.n_experts;
-    const MadePair first[] = { { "blk.1.ffn_up_exps.weight", E, 2, F, D }, { "output.weight", 0, 1, m.sizes.n_vocab, D } };
+    const MadePair first[] = { { "blk.1.ffn_up_exps.weight", E, 2, F, D },
+                               { "output.weight", 0, 1, m.sizes.n_vocab, D } };
     const MadePair second[] = { { "blk.1.ffn_up.3.weight", 0, 3, F, D } };
     AdapterFile a = file_of("a.gguf", first, 2, 4), b = file_of("b.gguf", second, 1, 0);
     const AdapterUse uses[] = { { &a, 0.5 }, { &b, -2 } };
@@ -107,17 +109,23 @@ static void refuses(void **state)
     Base m = base();
     const Sizes *s = &m.sizes;
     const int64_t D = s->width, F = s->hidden, E = s->n_experts, H = s->n_heads * s->head_size, V = s->n_vocab;
-    refused(&m, "llama", (MadePair){ "blk.2.attn_q.weight", 0, 1, H, D }, 1, BAD_FILE, "has no matrix 'blk.2.attn_q.weight'");
+    refused(&m, "llama", (MadePair){ "blk.2.attn_q.weight", 0, 1, H, D }, 1,
+            BAD_FILE, "has no matrix 'blk.2.attn_q.weight'");
     refused(&m, "llama", (MadePair){ "blk.0.attn_z.weight", 0, 1, H, D }, 1, BAD_FILE, "has no matrix");
     refused(&m, "llama", (MadePair){ "blk.0.ffn_up.9.weight", 0, 1, F, D }, 1, BAD_FILE, "has no matrix");
-    refused(&m, "llama", (MadePair){ "blk.0.attn_q.weight", 0, 1, H + 1, D }, 1, BAD_FILE, "rows as in the model, found");
-    refused(&m, "llama", (MadePair){ "blk.0.attn_q.weight", 0, 1, H, D + 1 }, 1, BAD_FILE, "numbers as in the model, found");
-    refused(&m, "llama", (MadePair){ "blk.0.attn_q.weight", 2, 1, H, D }, 1, BAD_FILE, "expected a stack of 0 experts, found 2");
-    refused(&m, "llama", (MadePair){ "blk.0.ffn_up_exps.weight", 0, 1, F, D }, 1, BAD_FILE, "expected a stack of 4 experts");
+    refused(&m, "llama", (MadePair){ "blk.0.attn_q.weight", 0, 1, H + 1, D }, 1,
+            BAD_FILE, "rows as in the model, found");
+    refused(&m, "llama", (MadePair){ "blk.0.attn_q.weight", 0, 1, H, D + 1 }, 1,
+            BAD_FILE, "numbers as in the model, found");
+    refused(&m, "llama", (MadePair){ "blk.0.attn_q.weight", 2, 1, H, D }, 1,
+            BAD_FILE, "expected a stack of 0 experts, found 2");
+    refused(&m, "llama", (MadePair){ "blk.0.ffn_up_exps.weight", 0, 1, F, D }, 1,
+            BAD_FILE, "expected a stack of 4 experts");
     refused(&m, "llama", (MadePair){ "blk.0.ffn_up_exps.weight", E + 1, 1, F, D }, 1, BAD_FILE, "found 5");
     refused(&m, "llama", (MadePair){ "token_embd.weight", 0, 1, V, D }, 1, UNSUPPORTED, "embeddings and norms");
     refused(&m, "llama", (MadePair){ "blk.0.attn_norm.weight", 0, 1, D, D }, 1, UNSUPPORTED, "embeddings and norms");
-    refused(&m, "gpt2", (MadePair){ "blk.0.attn_q.weight", 0, 1, H, D }, 1, BAD_FILE, "is an adapter for 'gpt2', the model is 'llama'");
+    refused(&m, "gpt2", (MadePair){ "blk.0.attn_q.weight", 0, 1, H, D }, 1,
+            BAD_FILE, "is an adapter for 'gpt2', the model is 'llama'");
     refused(&m, "llama", (MadePair){ "blk.0.attn_q.weight", 0, 1, H, D }, NAN, BAD_ARGUMENT, "finite");
     refused(&m, "llama", (MadePair){ "blk.0.attn_q.weight", 0, 1, H, D }, 1e39, BAD_FILE, "no finite number any more");
     catalog_close(&m.catalog);
