@@ -5,7 +5,7 @@
 #include <math.h>
 
 enum { WIDTH = 560, HEIGHT = 220, LEFT = 52, RIGHT = 12, TOP = 10, BOTTOM = 26, POINTS_MAX = 500, SHADES = 8 };
-enum { HEAT_COLUMNS_MAX = 140, HEAT_ROW = 11 };
+enum { HEAT_COLUMNS_MAX = 140, HEAT_ROW = 11, TICKS = 6 };
 
 typedef struct Range { double low, high; } Range;
 
@@ -60,15 +60,18 @@ static double upward(double y, Range r)
 
 static void axes(Buffer *out, Range y, double x_end)
 {
-    const double y_tick = tick_of(y, 5), x_tick = tick_of((Range){ 0, x_end }, 6);
-    for (double at = ceil(y.low / y_tick) * y_tick; at <= y.high + y_tick * 1e-9; at += y_tick) {
+    const double y_tick = tick_of(y, TICKS), x_tick = tick_of((Range){ 0, x_end }, TICKS);
+    const double y_first = ceil(y.low / y_tick) * y_tick;
+    for (int i = 0; i < 2 * TICKS && y_first + i * y_tick <= y.high + y_tick * 1e-9; i++) {
+        const double at = y_first + i * y_tick;
         const double place = upward(at, y);
         buffer_format(out, "<line class=grid x1=%d x2=%d y1=%.1f y2=%.1f />", LEFT, WIDTH - RIGHT, place, place);
         buffer_format(out, "<text x=%d y=%.1f text-anchor=end>%.4g</text>", LEFT - 6, place + 4,
                       fabs(at) < y_tick * 1e-6 ? 0.0 : at);
     }
-    for (double at = 0; at <= x_end * (1 + 1e-9); at += x_tick)
-        buffer_format(out, "<text x=%.1f y=%d text-anchor=middle>%.6g</text>", across(at, x_end), HEIGHT - 8, at);
+    for (int i = 0; i < 2 * TICKS && i * x_tick <= x_end * (1 + 1e-9); i++)
+        buffer_format(out, "<text x=%.1f y=%d text-anchor=middle>%.6g</text>", across(i * x_tick, x_end), HEIGHT - 8,
+                      i * x_tick);
 }
 
 /* ---- lines ---- */
@@ -102,6 +105,7 @@ static void polyline(Buffer *out, const Line *line, int colour, Range y, double 
 void chart_lines(Buffer *out, const char *title, const char *unit, const Line *lines, int n_lines, double x_end)
 {
     const Range y = range_of(lines, n_lines);
+    if (!(x_end > 0)) x_end = 1;
     buffer_text(out, "<figure><figcaption><b>");
     chart_text(out, title);
     buffer_text(out, "</b> <i>");

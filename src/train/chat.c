@@ -166,6 +166,9 @@ static Status read_object(const char *line, size_t n_bytes, const char *where, j
 {
     json_error_t why;
     json_t *object = json_loadb(line, n_bytes, JSON_REJECT_DUPLICATES, &why);
+    /* Where jansson has no words, it had no memory. */
+    if (!object && (!why.text[0] || json_error_code(&why) == json_error_out_of_memory))
+        return fail_memory(error, where);
     if (!object) return fail(error, BAD_FILE, "%s: expected a JSON object, found: %s", where, why.text);
     if (!json_is_object(object)) {
         json_decref(object);

@@ -10,6 +10,7 @@
 #include <mixt.h>
 #include <mixt_tools.h>
 
+#include "base/io.h"
 #include "tests/adapter_file.h"
 #include "tests/oom/alloc.h"
 
@@ -24,6 +25,7 @@ typedef mixt_status (*Scenario)(Answer *answer, mixt_error *error);
 
 /* ---- scenarios: straight lines that free what they made, whatever happened ---- */
 
+static char learn_path[512], prefer_path[512], learned_path[512];
 static char model_path[512], out_path[512], machine_path[512], adapter_path[512];
 static mixt_machine machine;
 static const char question[] = "Once upon a time";
@@ -184,6 +186,30 @@ static mixt_status keep_machine(Answer *answer, mixt_error *error)
     return status;
 }
 
+/* Two steps on texts and chats, a checkpoint, then from there to the end. */
+static mixt_status learn(Answer *answer, mixt_error *error)
+{
+    mixt_train_options options = mixt_train_defaults();
+    options.n_threads = 2;
+    options.fresh = true;
+    mixt_status status = mixt_train(learn_path, &options, error);
+    options.fresh = false;
+    if (status == MIXT_OK) status = mixt_train(learn_path, &options, error);
+    answer->n_tokens = status == MIXT_OK && access(learned_path, R_OK) == 0;
+    return status;
+}
+
+/* Adapters beside a model, by pairs of answers. */
+static mixt_status prefer(Answer *answer, mixt_error *error)
+{
+    mixt_train_options options = mixt_train_defaults();
+    options.n_threads = 2;
+    options.fresh = true;
+    const mixt_status status = mixt_train(prefer_path, &options, error);
+    answer->n_tokens = status == MIXT_OK && access(learned_path, R_OK) == 0;
+    return status;
+}
+
 /* ---- the harness ---- */
 
 /* Sanitizers are some ten times slower: look at the first hundred calls and then at one in seven. */
@@ -257,6 +283,8 @@ TEST(convert)
 TEST(adapt)
 TEST(synthesise)
 TEST(keep_machine)
+TEST(learn)
+TEST(prefer)
 
 static bool make_adapter(void)
 {
@@ -273,6 +301,39 @@ static bool make_adapter(void)
     return made_adapter(adapter_path, &(MadeAdapter){ .alpha = 1e-3f, .pairs = pairs, .n = 3 }, &inside) == OK;
 }
 
+static bool make_text(const char *name, const char *text, char path[512])
+{
+    snprintf(path, 512, "%s/%s", test_scratch(), name);
+    return write_file(path, text, strlen(text), NULL) == OK;
+}
+
+/* What the two trainings read; the smallest network there is, and a small model. */
+static bool make_lessons(void)
+{
+    char path[512];
+    mixt_synth_options options = mixt_synth_defaults();
+    options.n_layers = 1;
+    options.width = 32;
+    options.hidden = 32;
+    options.n_experts = 2;
+    options.n_vocab = 512;
+    options.type = "Q8_0";
+    snprintf(path, sizeof path, "%s/small.gguf", test_scratch());
+    snprintf(learned_path, sizeof learned_path, "%s/learned.gguf", test_scratch());
+    return mixt_synth(path, &options, NULL) == MIXT_OK &&
+           make_text("a.txt", "one text\n<|endoftext|>\nand another one\n", path) &&
+           make_text("h.txt", "held out\n", path) &&
+           make_text("c.jsonl", "{\"prompt\":\"q\",\"answer\":\"a\"}\n", path) &&
+           make_text("p.jsonl", "{\"prompt\":\"q\",\"chosen\":\"a\",\"rejected\":\"b\"}\n", path) &&
+           make_text("learn.ini", "[model]\nlayers=1\nwidth=16\nheads=2\nexperts=2\nhidden=16\n"
+                     "[vocabulary]\nmodel=small.gguf\n[data]\ntrain=a.txt\ntrain=c.jsonl\nheld_out=h.txt\n"
+                     "[optimizer]\nsteps=2\nwarm_up=1\nsequence=16\nbatch=2\n"
+                     "[run]\noutput=learned.gguf\ncheckpoint_steps=1\n", learn_path) &&
+           make_text("prefer.ini", "[model]\nfrom=small.gguf\n[adapter]\nattention_rank=2\nexpert_rank=2\nexperts=1\n"
+                     "[preference]\nbeta=0.1\n[data]\ntrain=p.jsonl\n[optimizer]\nsteps=1\nwarm_up=0\nsequence=32\n"
+                     "batch=2\n[run]\noutput=learned.gguf\n", prefer_path);
+}
+
 static int make_model(void **state)
 {
     (void)state;
@@ -287,6 +348,7 @@ static int make_model(void **state)
     quickly.quick = true;
     mixt_error error;
     if (mixt_synth(model_path, &options, &error) == MIXT_OK && make_adapter() &&
+        make_lessons() &&
         mixt_measure(&quickly, &machine, &error) == MIXT_OK)
         return 0;
     print_error("%s\n", error.text);
@@ -300,7 +362,7 @@ int main(void)
         cmocka_unit_test(test_chat),      cmocka_unit_test(test_check),
         cmocka_unit_test(test_convert),   cmocka_unit_test(test_adapt),
         cmocka_unit_test(test_synthesise),
-        cmocka_unit_test(test_keep_machine),
+        cmocka_unit_test(test_keep_machine), cmocka_unit_test(test_learn), cmocka_unit_test(test_prefer),
     };
     return cmocka_run_group_tests(tests, make_model, NULL);
 }
