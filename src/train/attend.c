@@ -2,12 +2,13 @@
  * train/attend.c - causal attention inside each text, and its way back.
  *
  * A task is one key head of one sequence with all query heads that share it, so that gradients of keys and values are
- * added by one thread.  Queries come in tiles of STRIP rows, which meet the keys their texts allow; scores exist for one
- * tile at a time and are computed again on the way back from the logarithms of their sums.
+ * added by one thread.  Queries come in tiles of STRIP rows, which meet the keys their texts allow; scores exist for
+ * one tile at a time and are computed again on the way back from the logarithms of their sums.
  * Source: Dao et al. 2022, "FlashAttention", arXiv 2205.14135, for the way back without kept probabilities.
  *
  * ORDER attend: sums over positions run upwards; gradients of keys and values over query heads, then tiles. */
 #include "train/parts.h"
+#include "train/sums.h"
 
 #include <math.h>
 #include <string.h>
@@ -82,8 +83,8 @@ static void meet_positions(const Attend *a, const Tile *t, float *scores, const 
 {
     const int64_t d = a->net->sizes.head_size;
     for (int64_t j = 0; j < t->many; j += STRIP)
-        a->net->kernels->patch_f32(&(Patch){ .c = scores + j, .c_row = (size_t)a->n_words, .a = x, .a_row = (size_t)x_row,
-                                             .a_word = 1, .b = strips + (t->low + j) * d, .m = (size_t)t->n,
+        a->net->kernels->patch_f32(&(Patch){ .c = scores + j, .c_row = (size_t)a->n_words, .a = x,
+                                             .a_row = (size_t)x_row, .a_word = 1, .b = strips + (t->low + j) * d, .m = (size_t)t->n,
                                              .n = (size_t)(t->many - j < STRIP ? t->many - j : STRIP),
                                              .n_words = (size_t)d });
 }
@@ -97,7 +98,8 @@ static void gather_positions(const Attend *a, const Tile *t, float *y, int64_t y
         a->net->kernels->patch_f32(&(Patch){ .c = y + c, .c_row = (size_t)y_row, .a = weights,
                                              .a_row = (size_t)a->n_words, .a_word = 1,
                                              .b = strips + c * a->n_words + t->low * STRIP, .m = (size_t)t->n,
-                                             .n = (size_t)(d - c < STRIP ? d - c : STRIP), .n_words = (size_t)t->many });
+                                             .n = (size_t)(d - c < STRIP ? d - c : STRIP),
+                                             .n_words = (size_t)t->many });
 }
 
 /* y[low + j] += sum over i of weights[i][j] * x[i], x in strips */
@@ -201,13 +203,6 @@ static void attend_head(void *arg, int64_t task, int worker)
 /* ---- back: with p the probabilities and o their answer,
  *
  *     dv = p^T do    dp = do v^T    ds = p (dp - do . o)    dq = scale ds k    dk = scale ds^T q ---- */
-
-static double dot(const float *a, const float *b, int64_t n)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
-    return sum;
-}
 
 static void back_tile(const Attend *a, const Space *s, const Tile *t)
 {

@@ -5,6 +5,7 @@
  * no answer of the expert: with dy the gradient of the mixture, dw = dy . (W h) = (W^T dy) . h, and W^T dy is computed
  * anyway. */
 #include "train/parts.h"
+#include "train/sums.h"
 
 #include <string.h>
 
@@ -81,13 +82,6 @@ static void meet(void *arg, int64_t task, int worker)
                               (size_t)(end_of(m, task) * width - begin));
 }
 
-static double dot(const float *a, const float *b, int64_t n)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
-    return sum;
-}
-
 /* dw = dhidden . hidden; then both times the weight; then through SwiGLU: gate and up become their gradients. */
 static void part(void *arg, int64_t task, int worker)
 {
@@ -132,7 +126,8 @@ static int list_out(const Net *net, int layer, const Kept *kept)
         const int64_t first = kept->plan.first[e], m = kept->plan.first[e + 1] - first;
         if (m == 0) continue;
         net->uses[n++] = (Use){ .w = &l->down[e], .x = net->work.hidden + first * hidden,
-                                .y = net->work.answers + first * width, .dx = net->work.dhidden + first * hidden, .m = m };
+                                .y = net->work.answers + first * width, .dx = net->work.dhidden + first * hidden,
+                                .m = m };
     }
     return n;
 }

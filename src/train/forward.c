@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * train/forward.c - N tokens through the network, keeping what the way back needs.
  *
- * The same steps as model/forward.c, which should be read first; backward.c is this file from its end to its beginning. */
+ * The same steps as model/forward.c, which should be read first; backward.c is this file from its end to its
+ * beginning. */
 #include "train/parts.h"
 
 #include <string.h>

@@ -20,7 +20,8 @@ enum { TOKENS_MAX = 1 << 20 };          /* of a batch                           
 
 static Status check_options(const Sizes *s, const NetOptions *o, Error *error)
 {
-    if (o->n_sequences < 1 || o->n_tokens < 1 || o->n_sequences > TOKENS_MAX || o->n_tokens > TOKENS_MAX / o->n_sequences)
+    if (o->n_sequences < 1 || o->n_tokens < 1 || o->n_sequences > TOKENS_MAX ||
+        o->n_tokens > TOKENS_MAX / o->n_sequences)
         return fail(error, BAD_ARGUMENT, "a batch: expected 1 to %d tokens in all, found %lld sequences of %lld",
                     TOKENS_MAX, (long long)o->n_sequences, (long long)o->n_tokens);
     if (!(o->balance >= 0 && o->router_z >= 0 && o->capacity >= 0))
@@ -172,7 +173,8 @@ static void add_tensor(Builder *b, const OutTensor *t)
             continue;
         }
         Matrix *m = matrix_at(net, t->role, t->layer, e);
-        *m = (Matrix){ .role = t->role, .layer = t->layer, .expert = e, .rows = like.rows, .cols = like.cols, .param = p };
+        *m = (Matrix){ .role = t->role, .layer = t->layer, .expert = e,
+                       .rows = like.rows, .cols = like.cols, .param = p };
         add_adapter(b, m, name);
     }
 }

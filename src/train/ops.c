@@ -3,11 +3,12 @@
  *
  * Threads share out rows, or columns where a sum runs over rows. */
 #include "train/parts.h"
+#include "train/sums.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { ROWS_A_TASK = 64, COLS_A_TASK = 64, LANES = 16, COPY_VALUES = 1 << 16 };
+enum { ROWS_A_TASK = 64, COLS_A_TASK = 64, COPY_VALUES = 1 << 16 };
 
 static int64_t n_tasks(int64_t n, int64_t each)
 {
@@ -103,17 +104,6 @@ static void norm_rows(void *arg, int64_t task, int worker)
                                   (float)s->net->sizes.norm_eps);
 }
 
-/* ORDER dot: number i goes to lane i % LANES, lanes in double, then lane after lane. */
-static double dot(const float *a, const float *b, const float *c, int64_t n)
-{
-    double lane[LANES] = { 0 }, sum = 0;
-    for (int64_t i = 0; i < n; i += LANES)
-        for (int64_t k = 0; k < LANES && i + k < n; k++)
-            lane[k] += (double)a[i + k] * (double)b[i + k] * (double)c[i + k];
-    for (int k = 0; k < LANES; k++) sum += lane[k];
-    return sum;
-}
-
 /* With e = g dh:  dx = r e - x r^3 mean(e x). */
 static void norm_back_rows(void *arg, int64_t task, int worker)
 {
@@ -123,10 +113,8 @@ static void norm_back_rows(void *arg, int64_t task, int worker)
     for (int64_t n = task * ROWS_A_TASK; n < end_of(task, ROWS_A_TASK, s->n_rows); n++) {
         const float *x = s->x + n * n_cols, *dh = s->dh + n * n_cols;
         float *dx = s->dx + n * n_cols;
-        double squares = 0;
-        for (int64_t i = 0; i < n_cols; i++) squares += (double)x[i] * (double)x[i];
-        const double r = 1.0 / sqrt(squares / (double)n_cols + s->net->sizes.norm_eps);
-        const float scale = (float)r, pull = (float)(r * r * r * dot(s->gain, dh, x, n_cols) / (double)n_cols);
+        const double r = 1.0 / sqrt(dot(x, x, n_cols) / (double)n_cols + s->net->sizes.norm_eps);
+        const float scale = (float)r, pull = (float)(r * r * r * dot3(s->gain, dh, x, n_cols) / (double)n_cols);
         s->net->work.norms[n] = scale;
         for (int64_t i = 0; i < n_cols; i++) dx[i] += scale * s->gain[i] * dh[i] - pull * x[i];
     }

@@ -3,7 +3,7 @@
  * sides b are laid out, then blocks of answers are added up. */
 #include "train/product.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 enum {
     ROUND_MAX = 64,                     /* products, and sides b, in a round                */
@@ -50,7 +50,7 @@ static int64_t shares(int64_t n, int64_t each)
 
 int64_t strip_words(int64_t n, int64_t k)
 {
-    return shares(n, STRIP) * STRIP * (k + 1);
+    return shares(n, STRIP) * STRIP * (shares(k, STRIP) * STRIP);
 }
 
 int64_t own_words(int64_t n_cols)
@@ -92,8 +92,8 @@ static void lay_out(void *arg, int64_t task, int worker)
     int i = 0;
     while (task >= r->layouts[i].end_task) i++;
     const Layout *l = &r->layouts[i];
-    const int64_t n_source = l->side.across ? l->k : l->n, first = (task - (i ? r->layouts[i - 1].end_task : 0)) * STRIP,
-                  n_rows = at_most(STRIP, n_source - first), n_cols = l->side.across ? l->n : l->k;
+    const int64_t n_source = l->side.across ? l->k : l->n, begin_task = i ? r->layouts[i - 1].end_task : 0,
+                  first = (task - begin_task) * STRIP, n_rows = at_most(STRIP, n_source - first), n_cols = l->side.across ? l->n : l->k;
     const Arithmetic *x = arithmetic_of(r, l->exact);
     const float *from = floats_of(&l->side, first, n_rows, own_space(r->multiplier, worker));
     if (l->side.across)
@@ -237,7 +237,7 @@ void multiply(const Multiplier *multiplier, const Product *products, int n)
                     .products = products };
     while (n > 0) {
         const int done = fill_round(&round, n);
-        if (done == 0) return;          /* not reached: there is room for the largest product (net.c) */
+        if (done == 0) abort();         /* space.c made room for the largest product there is */
         run_round(&round);
         round.products += done;
         n -= done;

@@ -48,7 +48,8 @@ typedef struct Multiplier {
 
 void multiply(const Multiplier *multiplier, const Product *products, int n);
 
-/* Words that the strips of a side take, and that a task needs when frozen rows have n_cols numbers. */
+/* Words that the strips of a side take at most, the same for both ways it may lie; and those that a task needs when
+ * frozen rows have n_cols numbers. */
 int64_t strip_words(int64_t n, int64_t k);
 int64_t own_words(int64_t n_cols);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * train/routes.c - which experts serve a token, what that costs, and how the router learns.
  *
- * The choice is that of model/router.c: the U largest scores, the lower index on a tie, weights the softmax of the chosen
- * (or, where the family does not renormalise, their share of the softmax of all).  What it learns from:
+ * The choice is that of model/router.c: the U largest scores, the lower index on a tie, weights the softmax of the
+ * chosen (or, where the family does not renormalise, their share of the softmax of all).  What it learns from:
  *
  *  - the answers, through the weights;
  *  - the load-balancing loss of a layer, E * sum over e of f_e P_e, where f_e is the share of the batch's N*U choices
@@ -13,9 +13,10 @@
  *
  * Of both losses the mean over layers is taken, so that coefficients mean the same at any depth.
  *
- * Capacity: first choices take their places in the order of the batch, then second ones; who finds an expert full is not
- * served by it, and the other weights stay as they were. */
+ * Capacity: first choices take their places in the order of the batch, then second ones; who finds an expert full is
+ * not served by it, and the other weights stay as they were. */
 #include "train/parts.h"
+#include "train/sums.h"
 
 #include <math.h>
 #include <string.h>
@@ -139,14 +140,13 @@ static void tell_losses(const Net *net, int layer, const Plan *plan, const Pass 
 {
     const int64_t n_experts = net->sizes.n_experts, n_rows = pass->n_rows;
     double balance = 0, z = 0, entropy = 0;
-    for (int64_t e = 0; e < n_experts; e++) {
-        double mean = 0;
-        for (int64_t n = 0; n < n_rows; n++) mean += (double)plan->probs[n * n_experts + e];
-        balance += use_of(net, plan, e, n_rows) * mean / (double)n_rows;
-    }
+    double means[EXPERTS_MAX] = { 0 };
+    for (int64_t n = 0; n < n_rows; n++)
+        for (int64_t e = 0; e < n_experts; e++) means[e] += (double)plan->probs[n * n_experts + e];
+    for (int64_t e = 0; e < n_experts; e++) balance += use_of(net, plan, e, n_rows) * means[e] / (double)n_rows;
     for (int64_t n = 0; n < n_rows; n++) z += plan->log_sums[n] * plan->log_sums[n];
-    for (int64_t i = 0; i < n_rows * n_experts; i++)
-        if (plan->probs[i] > 0.0f) entropy -= (double)plan->probs[i] * log((double)plan->probs[i]);
+    for (int64_t n = 0; n < n_rows; n++)            /* -log p = log_sum - score */
+        entropy += plan->log_sums[n] - dot(plan->probs + n * n_experts, net->work.scores + n * n_experts, n_experts);
     pass->report->balance += balance;
     pass->report->router_z += z / (double)n_rows;
     if (pass->report->entropy) pass->report->entropy[layer] += entropy;

@@ -121,19 +121,17 @@ static void take_work(Space *s, Net *net, int64_t n, int n_threads)
     w->attend = take_floats(s, n_threads, w->attend_values);
 }
 
-/* Strips of the largest product there is; for lists of experts more, so that a round is not short. */
+/* Strips of the largest product there is, term by term; for lists of experts more, so that a round is not short. */
 static int64_t words_wanted(const Net *net, int64_t n)
 {
     const Sizes *z = &net->sizes;
-    const int64_t widest = larger(larger(z->width, z->hidden), n_query(z)), low = 2 * strip_words(widest, net->rank_max);
-    const int64_t attention = strip_words(z->width, n_query(z)) + 2 * strip_words(z->width, n_key(z)) + 3 * low;
-    const int64_t expert = larger(2 * strip_words(z->width, z->hidden), strip_words(z->hidden, z->width)) + 2 * low;
-    const int64_t ends = larger(strip_words(z->n_vocab, z->width), strip_words(z->width, z->n_vocab)) +
-                         strip_words(z->n_vocab, net->rank_max) + low;
-    const int64_t gradients = larger(strip_words(widest, n), strip_words(net->rank_max, n));
-    const int64_t one = larger(larger(attention, expert), larger(ends, gradients)),
-                  list = 2 * z->n_experts * strip_words(z->hidden, z->width);
-    return larger(one, list < LIST_WORDS_MAX ? list : LIST_WORDS_MAX);
+    const int64_t widest = larger(larger(z->width, z->hidden), larger(n_query(z), z->n_experts)),
+                  low = strip_words(widest, net->rank_max), expert = strip_words(z->width, z->hidden),
+                  of_layer = larger(strip_words(z->width, n_query(z)) + 2 * strip_words(z->width, n_key(z)) + 3 * low,
+                                    larger(2 * expert + 2 * low, strip_words(z->n_experts, z->width) + low)),
+                  ends = strip_words(z->n_vocab, z->width) + strip_words(z->n_vocab, net->rank_max),
+                  gradients = strip_words(larger(widest, net->rank_max), n), list = 2 * z->n_experts * expert;
+    return larger(larger(larger(of_layer, ends), gradients), list < LIST_WORDS_MAX ? list : LIST_WORDS_MAX);
 }
 
 static void take_multiplier(Space *s, Net *net, int64_t n, int n_threads)

@@ -32,7 +32,9 @@ static const Case cases[] = {
     { .name = "capacity", .sizes = { SMALL }, .options = { TWO_OF_37, .capacity = 0.9, .balance = 0.2 } },
     { .name = "tied", .sizes = { SMALL }, .options = { TWO_OF_37, .tied = true } },
     { .name = "adapters", .sizes = { SMALL }, .options = { TWO_OF_37, .balance = 0.2, .router_z = 0.1 }, .rank = 5 },
-    { .name = "dense", .sizes = { COMMON, HEADS, .n_experts = 1, .n_used = 1, .hidden = 40, .dense = true }, .options = { TWO_OF_37 } },
+    { .name = "dense",
+      .sizes = { COMMON, HEADS, .n_experts = 1, .n_used = 1, .hidden = 40, .dense = true },
+      .options = { TWO_OF_37 } },
     { .name = "long",
       .sizes = { COMMON, .n_heads = 2, .head_size = 64, .n_turned = 40, .n_experts = 8, .n_used = 3, .hidden = 100 },
       .options = { .n_sequences = 3, .n_tokens = 130, .balance = 0.1 }, .n_texts = 3 },
@@ -58,7 +60,8 @@ static inline void case_batch(const Case *c, int32_t *tokens, int32_t *targets, 
 }
 
 /* A net whose matrices are large enough to matter, whose norms are not 1 and whose adapters are not 0. */
-static inline Status case_net(const Case *c, const Arch *arch, Pool *pool, const Kernels *kernels, Net **out, Error *error)
+static inline Status case_net(const Case *c, const Arch *arch, Pool *pool, const Kernels *kernels, Net **out,
+                              Error *error)
 {
     AdapterPlan plan = { .beside = true };
     for (int role = ROLE_Q; c->rank && role < N_ROLES; role++)

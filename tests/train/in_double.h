@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tests/train/in_double.h - put before every file of a second build of src/train, in which float is double.
  *
- * A difference of two losses in float has no digits left, so gradients are checked in double.  The files are the same to
- * the letter: what they compute is shown to be right, and how floats round it is another test's business.  System headers
- * come first, because they mean float when they say it. */
+ * A difference of two losses in float has no digits left, so gradients are checked in double.  The files are the
+ * same to the letter: what they compute is shown to be right, and how floats round it is another test's business.
+ * System headers come first, because they mean float when they say it. */
 #ifndef TESTS_TRAIN_IN_DOUBLE_H
 #define TESTS_TRAIN_IN_DOUBLE_H
 

@@ -36,7 +36,12 @@ void kernels_fill_avx512(Kernels *table)
     table->gather_f16  = gather_f16_avx512;
     table->gather_q8_0 = gather_q8_0_avx512;
     table->patch_f32   = patch_f32_avx512;
-    if (has_bf16()) table->patch_bf16 = patch_bf16_avx512;
+    if (has_bf16()) {
+        table->patch_bf16      = patch_bf16_avx512;
+        table->strip_rows_bf16 = strip_rows_bf16_avx512;
+        table->strip_cols_bf16 = strip_cols_bf16_avx512;
+        table->encode_bf16     = encode_bf16_avx512;
+    }
     table->probe_int8  = probe_int8_avx512;
     table->probe_f32   = probe_f32_avx512;
     table->probe_read  = probe_read_avx512;
