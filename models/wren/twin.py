@@ -90,30 +90,27 @@ def tokens_command(folder):
 
 
 def documents(tokens, name):
-    return np.split(tokens[name].astype(np.int64), tokens[name + ":ends"][:-1])
+    return np.split(tokens[name].astype(np.int32), tokens[name + ":ends"][:-1])
 
 
 def sequences(docs, whole, n):
     """[m][n+1] tokens, ~id where given, and where each token's document begins.  Chats stay in one sequence."""
-    rows, begins, row, begin = [], [], [], []
+    rows, begins, row, begin, at = [], [], None, None, n + 1
     for doc, stays in zip(docs, whole):
-        doc = list(doc[:n + 1] if stays else doc)
-        if stays and row and len(row) + len(doc) > n + 1:
-            row += [~0] * (n + 1 - len(row))
-            begin += [len(begin)] * (n + 1 - len(begin))
-        while doc:
-            if len(row) >= n + 1:
+        if stays:
+            doc = doc[:n + 1]
+            if at + len(doc) > n + 1:
+                at = n + 1                                  # what is left of the row stays ~0, each its own beginning
+        while len(doc):
+            if at == n + 1:
+                row, begin, at = np.full(n + 1, ~0, np.int32), np.arange(n + 1, dtype=np.int32), 0
                 rows.append(row)
                 begins.append(begin)
-                row, begin = [], []
-            take = min(len(doc), n + 1 - len(row))
-            begin += [len(row)] * take
-            row += doc[:take]
+            take = min(len(doc), n + 1 - at)
+            row[at:at + take], begin[at:at + take] = doc[:take], at
+            at += take
             # The last token of a full sequence is only a target; the next begins with it.
-            doc = doc[take - 1:] if len(row) == n + 1 and take < len(doc) else doc[take:]
-    if len(row) > 1:
-        rows.append(row + [~0] * (n + 1 - len(row)))
-        begins.append(begin + [len(begin)] * (n + 1 - len(begin)))
+            doc = doc[take - 1:] if at == n + 1 and take < len(doc) else doc[take:]
     return np.array(rows, np.int32), np.array(begins, np.int32)
 
 
@@ -126,7 +123,7 @@ def held_sequences(tokens, name, n, most):
 
 def phase_sequences(tokens, phase, times, n, rng):
     docs = []
-    for name, repeat in phase:
+    for name, repeat in phase:                              # every access to `tokens` unpacks again
         all_docs = documents(tokens, name)
         left = repeat * times
         while left > 0:
@@ -171,12 +168,12 @@ def build(values, device):
             self.router = draw(E, D)
             self.gate, self.up, self.down = draw(E * W, D), draw(E * W, D), draw(D, E * W, answers=True)
 
-        def forward(self, x, cos, sin, mask, counted):
+        def forward(self, x, cos, sin, mask):
             B, T, _ = x.shape
             h = norm(x, self.attn_norm)
             heads = lambda w, n: F.linear(h, w).view(B, T, n, d).transpose(1, 2)
             q, k, v = turn(heads(self.q, H), cos, sin), turn(heads(self.k, K), cos, sin), heads(self.v, K)
-            k, v = (t.repeat_interleave(H // K, 1).to(q.dtype) for t in (k, v))
+            q, k, v = q.to(v.dtype), *(t.to(v.dtype).repeat_interleave(H // K, 1) for t in (k, v))
             if hasattr(F, "scaled_dot_product_attention"):
                 a = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
             else:
@@ -192,10 +189,10 @@ def build(values, device):
             inner = (inner.view(B, T, E, W) * weights[..., None].to(inner.dtype)).reshape(B, T, E * W)
             x = x + F.linear(inner, self.down)
 
-            flat = scores.softmax(-1).view(-1, E)[counted]
-            uses = torch.zeros_like(scores).scatter(-1, chosen, 1.0).view(-1, E)[counted]
+            flat = scores.softmax(-1).view(-1, E)
+            uses = torch.zeros_like(scores).scatter(-1, chosen, 1.0).view(-1, E)
             balance = E * (uses.mean(0) / U * flat.mean(0)).sum()
-            z = torch.logsumexp(scores, -1).view(-1)[counted].pow(2).mean()
+            z = torch.logsumexp(scores, -1).pow(2).mean()
             entropy = -(flat * flat.clamp_min(1e-30).log()).sum(-1).mean()
             return x, balance, z, uses.sum(0).detach(), entropy.detach()
 
@@ -211,10 +208,9 @@ def build(values, device):
             mask = (begins[:, :, None] == begins[:, None, :]) & (at[None, :, None] >= at[None, None, :])
             angle = (at[None] - begins)[..., None].float() * 10000.0 ** (-torch.arange(0, d, 2, device=tokens.device) / d)
             cos, sin = angle.cos()[:, None], angle.sin()[:, None]
-            counted = torch.ones(B * T, dtype=torch.bool, device=tokens.device)
             x, extra = F.embedding(tokens, self.embed), []
             for layer in self.layers:
-                x, *rest = layer(x, cos, sin, mask[:, None], counted)
+                x, *rest = layer(x, cos, sin, mask[:, None])
                 extra.append(rest)
             return F.linear(norm(x, self.out_norm), self.out), extra
 
