@@ -300,7 +300,7 @@ def train_command(args):
             group["lr"] = learning_rate(values, step, steps)
         some = slice(step * batch, (step + 1) * batch)
         loss, targets, extra = loss_of(run, torch, F, rows[some], begins[some], device)
-        balance, z = (sum(e[i] for e in extra) for i in (0, 1))
+        balance, z = (sum(e[i] for e in extra) / len(extra) for i in (0, 1))    # as src/train/routes.c
         total = loss / targets + float(values["experts.balance"]) * balance + float(values["experts.router_z"]) * z
         optimizer.zero_grad(set_to_none=True)
         total.backward()
