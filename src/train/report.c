@@ -171,7 +171,7 @@ static void put_router(Buffer *out, const Report *r)
     const int64_t first = MARK_COLUMNS + 2 * (c->n_held + 1) + c->n_layers * c->n_experts;
     const Line balance = step_line(c, "balance", STEP_BALANCE), dropped = step_line(c, "dropped", STEP_DROPPED);
     Line lines[CHART_LINES_MAX];
-    char names[CHART_LINES_MAX][24];
+    char names[CHART_LINES_MAX][32];
     int n = 0;
     for (int64_t layer = 0; layer < c->n_layers && n < CHART_LINES_MAX; layer++, n++) {
         snprintf(names[n], sizeof names[n], "layer %lld", (long long)layer);
