@@ -151,6 +151,11 @@ def compare(arguments, mode):
             "torch": version, "operations": operations, "f32_peak_per_s": peak, "threads": arguments.threads}
 
 
+def cpu_name():
+    with open("/proc/cpuinfo") as lines:
+        return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
@@ -165,7 +170,7 @@ def main():
     results = [compare(arguments, mode) for mode in arguments.modes]
     if arguments.json:
         with open(arguments.json, "w") as out:
-            json.dump(results, out, indent=1)
+            json.dump({"cpu": cpu_name(), "load": os.getloadavg()[0], "results": results}, out, indent=1)
 
 
 if __name__ == "__main__":
