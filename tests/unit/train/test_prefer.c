@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The preference loss: its gradient against finite differences, what it is for somebody who does not care, no overflow. */
+ * The preference loss: its gradient against finite differences, its value for somebody who does not care, no
+ * overflow. */
 #include "train/prefer.h"
 
 #include "base/rng.h"
@@ -52,7 +53,8 @@ static void test_gradient(void **state)
             const float high = c.logprobs[i];
             const double above = loss_of(&c, 0.5, other);
             c.logprobs[i] = here - step;
-            const double below = loss_of(&c, 0.5, other), want = (above - below) / ((double)high - (double)c.logprobs[i]);
+            const double below = loss_of(&c, 0.5, other);
+            const double want = (above - below) / ((double)high - (double)c.logprobs[i]);
             c.logprobs[i] = here;
             if (fabs(want - (double)weights[i]) > 1e-6)
                 fail_msg("seed %d, token %d: want %.9g, got %.9g", (int)seed, i, want, (double)weights[i]);

@@ -21,7 +21,7 @@ static char *page_of(int64_t n_steps, const char *title, bool pairs, double loss
     assert_int_equal(curves_new(L, E, 2, &c, NULL), OK);
     for (int i = 0; i < L * E; i++) uses[i] = i;
     for (int64_t step = 1; step <= n_steps; step++) {
-        const double row[STEP_COLUMNS] = { (double)step, (double)step * 10, (double)step, loss / (double)step, 1e-3, 1, 1 };
+        const double at = (double)step, row[STEP_COLUMNS] = { at, at * 10, at, loss / at, 1e-3, 1, 1 };
         const NetReport report = { .n_targets = 10, .loss = 30, .n_rows = 10, .uses = uses, .entropy = entropy };
         assert_int_equal(curves_step(&c, row, &report, NULL), OK);
         if (step % 3 == 0)
