@@ -84,7 +84,8 @@ static void meet_positions(const Attend *a, const Tile *t, float *scores, const 
     const int64_t d = a->net->sizes.head_size;
     for (int64_t j = 0; j < t->many; j += STRIP)
         a->net->kernels->patch_f32(&(Patch){ .c = scores + j, .c_row = (size_t)a->n_words, .a = x,
-                                             .a_row = (size_t)x_row, .a_word = 1, .b = strips + (t->low + j) * d, .m = (size_t)t->n,
+                                             .a_row = (size_t)x_row, .a_word = 1,
+                                             .b = strips + (t->low + j) * d, .m = (size_t)t->n,
                                              .n = (size_t)(t->many - j < STRIP ? t->many - j : STRIP),
                                              .n_words = (size_t)d });
 }

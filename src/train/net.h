@@ -111,8 +111,9 @@ float  *net_grads(Net *net);
 /* One pass forward and back: adds to the gradients d(loss * share)/d(weight), where loss is the sum over the batch's
  * targets of -log p plus, for each of them, balance * (mean over layers of the load-balancing loss) + router_z * (mean
  * over layers of the z-loss); both are those of routes.c, over all N tokens of the batch.  Adds to the report.  A
- * batch's share is 1 / all targets of the step, so that passes of an accumulated step add up.  BAD_ARGUMENT when the batch does
- * not fit the net; FAILED when the loss or a router's score is no number: then the gradients are worth nothing. */
+ * batch's share is 1 / all targets of the step, so that passes of an accumulated step add up.  BAD_ARGUMENT when the
+ * batch does not fit the net; FAILED when the loss or a router's score is no number: then the gradients are worth
+ * nothing. */
 Status net_learn(Net *net, const Batch *batch, double share, NetReport *report, Error *error);
 /* Forward alone. logits: [B*T][V] or NULL. */
 Status net_judge(Net *net, const Batch *batch, NetReport *report, float *logits, Error *error);

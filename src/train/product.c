@@ -93,7 +93,8 @@ static void lay_out(void *arg, int64_t task, int worker)
     while (task >= r->layouts[i].end_task) i++;
     const Layout *l = &r->layouts[i];
     const int64_t n_source = l->side.across ? l->k : l->n, begin_task = i ? r->layouts[i - 1].end_task : 0,
-                  first = (task - begin_task) * STRIP, n_rows = at_most(STRIP, n_source - first), n_cols = l->side.across ? l->n : l->k;
+                  first = (task - begin_task) * STRIP, n_rows = at_most(STRIP, n_source - first),
+                  n_cols = l->side.across ? l->n : l->k;
     const Arithmetic *x = arithmetic_of(r, l->exact);
     const float *from = floats_of(&l->side, first, n_rows, own_space(r->multiplier, worker));
     if (l->side.across)

@@ -37,7 +37,7 @@ static const Case cases[] = {
       .options = { TWO_OF_37 } },
     { .name = "long",
       .sizes = { COMMON, .n_heads = 2, .head_size = 64, .n_turned = 40, .n_experts = 8, .n_used = 3, .hidden = 100 },
-      .options = { .n_sequences = 3, .n_tokens = 130, .balance = 0.1 }, .n_texts = 3 },
+      .options = { .n_sequences = 2, .n_tokens = 100, .balance = 0.1 }, .n_texts = 3 },
 };
 #undef SMALL
 #undef HEADS
