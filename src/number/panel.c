@@ -82,13 +82,30 @@ static inline void pack_block(const Blocks *k, PanelBlock to, size_t b, const ch
     }
 }
 
+/* ---- formats without blocks ---- */
+
+/* Copies row r out of a stack, or into one. */
+static void move_floats(char *row, char *stack, Format format, int64_t cols, size_t r, bool into)
+{
+    const size_t each = (size_t)format_info[format].block_bytes, line = PANEL_LINE / each, n_cols = (size_t)cols;
+    for (size_t c = 0; c < n_cols; c += line, row += PANEL_LINE) {
+        char *at = stack + stack_float(line, n_cols, r, c) * each;
+        const size_t n_bytes = (n_cols - c < line ? n_cols - c : line) * each;
+        if (into) memcpy(at, row, n_bytes);
+        else memcpy(row, at, n_bytes);
+    }
+}
+
+/* ---- both ---- */
+
 void stack_pack(void *stack, Format format, int64_t cols, const void *rows, int64_t n_rows)
 {
     const Blocks k = blocks_of(format, cols);
     const size_t panels = (size_t)n_panels(n_rows), bytes = (size_t)stack_bytes(format, cols, n_rows);
     if (n_rows % PANEL_ROWS) memset(stack, 0, bytes);
     if (k.shape.n_words == 0) {
-        memcpy(stack, rows, (size_t)n_rows * k.row_bytes);
+        for (size_t r = 0; r < (size_t)n_rows; r++)
+            move_floats((char *)rows + r * k.row_bytes, stack, format, cols, r, true);
         return;
     }
     if (k.shape.n_halves == 1 && k.n * panels % 2)      /* the last line of halves has room for another block's */
@@ -107,7 +124,7 @@ void stack_row(void *row, Format format, int64_t cols, const void *stack, int64_
 {
     const Blocks k = blocks_of(format, cols);
     if (k.shape.n_words == 0) {
-        memcpy(row, (const char *)stack + (size_t)r * k.row_bytes, k.row_bytes);
+        move_floats(row, (char *)stack, format, cols, (size_t)r, false);
         return;
     }
     char *block = row;

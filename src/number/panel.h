@@ -18,14 +18,18 @@
  * is one stream, which the machine fetches ahead of; of several interleaved streams it loses track, and memory
  * gives half its speed (docs/PERFORMANCE.md).
  *
- * Formats without blocks (F32, F16, BF16) keep their rows one after another. */
+ * Formats without blocks (F32, F16, BF16) go panel by panel, and lanes are columns: for every line of 64 bytes of a
+ * row (the last may be shorter), those of the sixteen rows one after another.  One stream again. */
 #ifndef NUMBER_PANEL_H
 #define NUMBER_PANEL_H
 
 #include "number/format.h"
 
 enum { PANEL_ROWS = 16, STACK_PANELS = 8, STACK_ROWS = STACK_PANELS * PANEL_ROWS, PANEL_ALIGN = 64 };
-enum { RUN_VALUES = 256 };      /* columns of a run                                        */
+enum {
+    RUN_VALUES = 256,           /* columns of a run                                        */
+    PANEL_LINE = 64             /* bytes of a row that lie together, in formats without blocks */
+};
 
 typedef struct PanelShape {
     int n_halves, n_words;      /* per block and row; 0, 0 when rows are not interleaved   */
@@ -77,6 +81,13 @@ static inline size_t stack_place(size_t run, size_t n_blocks, size_t panels, siz
 {
     const size_t first = b / run * run, left = n_blocks - first;
     return first * panels + p * (left < run ? left : run) + b % run;
+}
+
+/* Where number k of row r lies in a stack of a format without blocks, as an index; a line has `line` numbers. */
+static inline size_t stack_float(size_t line, size_t n_cols, size_t r, size_t k)
+{
+    const size_t begin = k / line * line, width = n_cols - begin < line ? n_cols - begin : line;
+    return (r / PANEL_ROWS * n_cols + begin) * PANEL_ROWS + r % PANEL_ROWS * width + k - begin;
 }
 
 /* The b-th of the blocks in a stack, each with n_halves and n_words. */

@@ -104,21 +104,25 @@ PANEL(q6_k, Q6_K)
 
 /* ---- weights without ---- */
 
+static float float_at(Format format, const void *stack, size_t at)
+{
+    return format == F32   ? ((const float *)stack)[at]
+           : format == F16 ? f16_to_f32(((const uint16_t *)stack)[at])
+                           : bf16_to_f32(((const uint16_t *)stack)[at]);
+}
+
 static void stack_of(float (*y)[STACK_ROWS], const void *stack, size_t panels, const float *x, size_t n,
                      size_t n_cols, Format format)
 {
-    for (size_t i = 0; i < n; i++)
-        for (size_t r = 0; r < panels * PANEL_ROWS; r++) {
-            double sum = 0.0;
-            for (size_t k = 0; k < n_cols; k++) {
-                const size_t at = r * n_cols + k;
-                const float w = format == F32   ? ((const float *)stack)[at]
-                                : format == F16 ? f16_to_f32(((const uint16_t *)stack)[at])
-                                                : bf16_to_f32(((const uint16_t *)stack)[at]);
-                sum += (double)w * (double)x[i * n_cols + k];
-            }
-            y[i][r] = (float)sum;
+    const size_t line = PANEL_LINE / (size_t)format_info[format].block_bytes;
+    for (size_t r = 0; r < panels * PANEL_ROWS; r++) {
+        double sum[TILE_ROWS] = { 0 };
+        for (size_t k = 0; k < n_cols; k++) {
+            const float w = float_at(format, stack, stack_float(line, n_cols, r, k));
+            for (size_t i = 0; i < n; i++) sum[i] += (double)w * (double)x[i * n_cols + k];
         }
+        for (size_t i = 0; i < n; i++) y[i][r] = (float)sum[i];
+    }
 }
 
 #define STACK(lower, format)                                                                                   \
