@@ -10,8 +10,9 @@
 
 enum {
     /* The buffer shares the cache of a core (L2, 512 KiB and up) with what is made of it; 64 KiB to
-     * 1 MiB load equally fast, and small pieces end together.  The system's own reading ahead is
-     * enough: asking for the pieces to come made cold loads no faster. */
+     * 1 MiB load equally fast, and small pieces end together.  A piece is at least what the device fills at once,
+     * which may be more.  The system's own reading ahead is enough: asking for the pieces to come made cold loads
+     * no faster. */
 #ifdef MIXT_HOSTILE
     PIECE_BYTES  = 1 << 10,
 #else
