@@ -16,6 +16,7 @@ import datetime
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -29,14 +30,15 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'golden'))
 
-LAYERS = {'Q4_K_M': 8, 'Q8_0': 8, 'Q4_0': 8, 'Q6_K': 8, 'Q5_K_M': 8, 'Q3_K_M': 8, 'Q2_K': 8, 'F16': 4, 'BF16': 4}
+# As many as fit into 24 GiB, once for every program and variant that has a turn.
+LAYERS = {'Q4_K_M': 3, 'Q8_0': 2, 'Q4_0': 3, 'Q6_K': 2, 'Q5_K_M': 3, 'Q3_K_M': 4, 'Q2_K': 4, 'F16': 1, 'BF16': 1}
 FLOATS = ('F16', 'BF16')       # their prompts are a matter of the f32 peak, the others' of the int8 peak
+# Of the flags a user may try, those that were fastest in some figure; the README names the others.
 VARIANTS = {
     'mixt': [''],
-    'llama.cpp': ['', '-fa 0', '-repack 0'],
-    'ik_llama.cpp': ['', '-fmoe 0', '-fa 0', '-thp 1', '-rtr 1', '-rtr 1 -fmoe 0', '-rtr 1 -fa 0', '-rtr 1 -thp 1'],
+    'llama.cpp': ['', '-repack 0'],
+    'ik_llama.cpp': ['', '-rtr 1', '-rtr 1 -fmoe 0'],
 }
-QUICK = {'mixt': [''], 'llama.cpp': ['', '-repack 0'], 'ik_llama.cpp': ['', '-rtr 1', '-rtr 1 -fmoe 0']}
 # Rows of eight-bit activations are off by under one percent, and so are the logits of two layers; a
 # residual left out, or rows added after the norm, is off by eight and more.  The middle row is judged:
 # where two experts are nearly equal, rounding may choose the other one, and that row says nothing.
@@ -61,19 +63,53 @@ def say(text):
 
 class Program:
     def __init__(self, kind, library, options):
-        self.kind, self.library, self.threads, self.before = kind, library, options.threads, options.before.split()
-        self.variants = list((QUICK if options.quick else VARIANTS)[kind])
+        self.kind, self.library, self.threads = kind, library, options.threads
+        self.variants = list(VARIANTS[kind])
+
+    def words(self, what, *arguments, flags=''):
+        return [sys.executable, os.path.join(HERE, 'driver.py'), self.kind, self.library, what, *arguments,
+                '--threads', str(self.threads), '--flags=' + flags]
 
     def drive(self, what, *arguments, flags=''):
         """One process of driver.py; its JSON, or a RuntimeError with its sentence."""
-        before = self.before if what == 'measure' else []
-        words = before + [sys.executable, os.path.join(HERE, 'driver.py'), self.kind, self.library, what, *arguments,
-                          '--threads', str(self.threads), '--flags=' + flags]
-        done = subprocess.run(words, capture_output=True, text=True)
+        done = subprocess.run(self.words(what, *arguments, flags=flags), capture_output=True, text=True)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ['no word']
             raise RuntimeError('%s %s: exit %d: %s' % (self.kind, flags, done.returncode, lines[-1]))
         return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+class Running:
+    """A program with the model loaded.  It stands still, threads that spin included, but for its turns."""
+
+    def __init__(self, program, flags, path):
+        self.program, self.flags = program, flags
+        self.log = tempfile.TemporaryFile('w+')
+        self.process = subprocess.Popen(program.words('measure', path, flags=flags), stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1)
+        self.about = self.answer()
+        self.process.send_signal(signal.SIGSTOP)
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        self.process.wait()
+        self.log.seek(0)
+        lines = self.log.read().strip().splitlines() or ['no word']
+        raise RuntimeError('%s %s: exit %d: %s' % (self.program.kind, self.flags, self.process.returncode, lines[-1]))
+
+    def turn(self, kind):
+        """'long': prompts and several sequences; 'short': one sequence decoded."""
+        self.process.send_signal(signal.SIGCONT)
+        self.process.stdin.write(kind + '\n')
+        told = self.answer()
+        self.process.send_signal(signal.SIGSTOP)
+        return told
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
 
 
 def folder_of_ik(path):
@@ -154,7 +190,7 @@ class Bench:
 
     def limits(self):
         """What memory and arithmetic give now, per second, with these threads: `mixt doctor`."""
-        words = self.options.before.split() + [self.mixt, 'doctor', '--json']
+        words = [self.mixt, 'doctor', '--json']
         with tempfile.TemporaryDirectory(prefix='mixt-peers-') as elsewhere:    # the user's own profile stays
             done = subprocess.run(words, capture_output=True, text=True, env=dict(os.environ, XDG_CACHE_HOME=elsewhere))
         if done.returncode:
@@ -184,33 +220,59 @@ class Bench:
         if not (kept or self.options.keep):
             os.remove(path)
 
+    def start(self, path, found, entry):
+        """Every program with every variant whose logits are right, loaded and halted."""
+        running = []
+        for program in found:
+            for flags in program.variants:
+                if not entry['logits'][program.kind][flags]['right']:
+                    continue
+                try:
+                    running.append(Running(program, flags, path))
+                except RuntimeError as why:
+                    say('  ' + str(why))
+        return running
+
     def rounds(self, path, found, entry):
         """Fills entry['runs'], kind -> flags -> raw runs; programs take turns, and each round begins with another."""
-        chosen = {p.kind: [f for f in p.variants if entry['logits'][p.kind][f]['right']] for p in found}
-        for turn in range(self.options.rounds):
-            entry['load'].append(os.getloadavg()[0])
-            entry['limits'].append(self.limits())
-            at = turn % max(len(found), 1)
-            for program in found[at:] + found[:at]:
-                for flags in chosen[program.kind]:
-                    self.run(program, flags, path, entry['runs'][program.kind])
-            if turn == 0:
-                for kind, variants in entry['runs'].items():
-                    firsts = {flags: figures.rates(runs[0]) for flags, runs in variants.items()}
-                    chosen[kind] = figures.worth_running(firsts) if firsts else []
-            yield turn
-
-    def run(self, program, flags, path, into):
+        running = self.start(path, found, entry)
         try:
-            run = program.drive('measure', path, flags=flags)
-        except RuntimeError as why:
-            say('  ' + str(why))
-            return
-        into.setdefault(flags, []).append(run)
-        told = figures.rates(run)
-        say('  %-13s %-15s decode %6.2f  prompt %s  together %6.2f tokens/s'
-            % (program.kind, flags, told['decode'],
-               ' '.join('%7.2f' % told['prompt_%d' % n] for n in workload.PROMPTS), told['together']))
+            for turn in range(self.options.rounds):
+                entry['load'].append(os.getloadavg()[0])
+                at = turn % max(len(running), 1)
+                entry['limits'].append(self.limits())
+                self.take_all(running[at:] + running[:at], entry)
+                if turn == 0:
+                    running = self.worth_running(running, entry)
+                yield turn
+        finally:
+            for one in running:
+                one.end()
+
+    def worth_running(self, running, entry):
+        stay = []
+        for one in running:
+            firsts = {flags: figures.rates(runs[0]) for flags, runs in entry['runs'][one.program.kind].items()}
+            if one.flags in figures.worth_running(firsts):
+                stay.append(one)
+            else:
+                one.end()
+        return stay
+
+    def take_all(self, running, entry):
+        """A round: a long turn for each, then several short ones, so that what is compared lies seconds apart."""
+        runs = [one.turn('long') for one in running]
+        for run in runs:
+            run['step_s'] = []
+        for _ in range(workload.N_SHORT_TURNS):
+            for one, run in zip(running, runs):
+                run['step_s'] += one.turn('short')['step_s']
+        for one, run in zip(running, runs):
+            entry['runs'][one.program.kind].setdefault(one.flags, []).append(run)
+            told = figures.rates(run)
+            say('  %-13s %-15s decode %6.2f  prompt %s  together %6.2f tokens/s'
+                % (one.program.kind, one.flags, told['decode'],
+                   ' '.join('%7.2f' % told['prompt_%d' % n] for n in workload.PROMPTS), told['together']))
 
 
 def warm(path):
@@ -261,6 +323,8 @@ def summary(entry):
     limits = {key: statistics.median(limit[key] for limit in entry['limits']) for key in entry['limits'][0]}
     peak = 'f32' if entry['type'] in FLOATS else 'int8'
     told = figures.compare(mixt, medians, limits['read'], limits[peak], entry)
+    if mixt:
+        figures.put_ratios(told, entry['runs'])
     every = dict(medians, **({'mixt': {'': mixt}} if mixt else {}))
     return {'limits': limits, 'peak': peak, 'medians': every, 'best': told}
 
@@ -301,15 +365,12 @@ def main():
     parser.add_argument('--types', default=','.join(LAYERS), help='storage types [all]')
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--threads', type=int, default=2)
-    parser.add_argument('--before', default='', help='put before each measured process, such as '
-                                                     '"flock FILE" where others measure too')
     parser.add_argument('--models', default='/var/tmp', help='folder for the models, 15 GB free [/var/tmp]')
     parser.add_argument('--keep', action='store_true', help='leave the models there')
     parser.add_argument('--llama', default=os.environ.get('MIXT_PEER_LLAMA'), help='folder of libllama.so')
     parser.add_argument('--ik', default=os.environ.get('MIXT_PEER_IK'), help="path of ik_llama.cpp's llama-bench")
     parser.add_argument('--ik-commit', default='8337e4c with the residual repaired')
     parser.add_argument('--machine', metavar='NAME', default=re.sub(r'[^A-Za-z0-9.]+', '-', cpu_name()).strip('-'))
-    parser.add_argument('--quick', action='store_true', help='only the variants that are seldom beaten')
     parser.add_argument('--peers-only', action='store_true')
     parser.add_argument('--draw', action='store_true', help='the table and the plot of the results that are there')
     options = parser.parse_args()
@@ -328,7 +389,7 @@ def main():
             say('the load is %.1f: others are computing, and these figures will be worth little' % os.getloadavg()[0])
         found = programs(options)
         bench = Bench(options)
-        results.update(machine=about_machine(), threads=options.threads, before=options.before,
+        results.update(machine=about_machine(), threads=options.threads,
                        workload=workload.described(), versions=versions(options, found))
         for kind in options.types.split(','):
             for entry in bench.one(kind, found):

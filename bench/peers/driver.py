@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """driver.py - one program on one model, in a process of its own: its logits, or how fast it is.
 
-    driver.py KIND LIBRARY measure MODEL [--flags "-fa 0"] [--threads N]        one JSON object
+    driver.py KIND LIBRARY measure MODEL [--flags "-fa 0"] [--threads N]        a JSON object when ready, and one
+                                                                                for every line on stdin
     driver.py KIND LIBRARY logits MODEL --ids 1,2,3 -o LOGITS.npy               the last few one by one
     driver.py KIND LIBRARY version
 
 KIND is mixt (LIBRARY: libmixt.so), llama.cpp or ik_llama.cpp (LIBRARY: the folder of libllama.so).
 """
 import argparse
+import ctypes
 import json
 import os
 import sys
@@ -29,27 +31,33 @@ def status(key):
     return None
 
 
-def measure(program, path):
+def ready(program, path):
+    """Loads, and computes until nothing is new to it any more."""
     before = status('VmRSS')                # Python's own
     start = time.perf_counter()
     program.load(path)
     program.begin(1, workload.N_CONTEXT, workload.N_ROWS)
     out = {'load_s': time.perf_counter() - start}
     token = workload.tokens(program.n_vocab)
-
     program.prompt([token(0)])              # what is mapped is touched now: ready only after it
     out['ready_s'] = time.perf_counter() - start
     program.empty()
     program.prompt([token(i) for i in range(64)])       # and all experts
+    out['before_bytes'] = before
+    return out
+
+
+def long_turn(program, about):
+    """Prompts, and sequences decoded together."""
+    out = {'load_s': about['load_s'], 'ready_s': about['ready_s']}
+    token = workload.tokens(program.n_vocab)
+    program.begin(1, workload.N_CONTEXT, workload.N_ROWS)
+    program.prompt([token(i) for i in range(8)])        # its threads and ours are awake
     for n in workload.PROMPTS:
         program.empty()
         out['prompt_%d_s' % n] = program.prompt([token(i) for i in range(n)])
-
-    program.empty()
-    program.prompt([token(i) for i in range(workload.N_LEAD)])
-    out['step_s'] = [program.step([token(1000 + i)]) for i in range(workload.N_STEPS)]
-    out['resident_bytes'] = status('VmRSS') - before
-    out['resident_peak_bytes'] = status('VmHWM') - before
+    out['resident_bytes'] = status('VmRSS') - about['before_bytes']
+    out['resident_peak_bytes'] = status('VmHWM') - about['before_bytes']
     out['resident_anonymous_bytes'] = status('RssAnon')
 
     n = workload.N_TOGETHER
@@ -58,7 +66,26 @@ def measure(program, path):
         program.prompt([token(100 * s + i) for i in range(workload.N_LEAD)], s)
     out['together_s'] = [program.step([token(2000 + 50 * s + i) for s in range(n)])
                          for i in range(workload.N_TOGETHER_STEPS)]
+    program.begin(1, workload.N_CONTEXT, workload.N_ROWS)
     return out
+
+
+def short_turn(program):
+    """One sequence, decoded."""
+    token = workload.tokens(program.n_vocab)
+    program.empty()
+    program.prompt([token(i) for i in range(workload.N_LEAD)])
+    return {'step_s': [program.step([token(1000 + i)]) for i in range(workload.N_STEPS)]}
+
+
+def measure(program, path, say):
+    """Says when it is ready, and then for each line on stdin, long or short, what that turn took.  Ends with its parent, even when it
+    stands still: PR_SET_PDEATHSIG, SIGKILL."""
+    ctypes.CDLL(None).prctl(1, 9)
+    about = ready(program, path)
+    say(about)
+    for line in sys.stdin:
+        say(long_turn(program, about) if line.strip() == 'long' else short_turn(program))
 
 
 def logits(program, path, ids):
@@ -95,6 +122,10 @@ def main():
     # Their libraries print while loading; the answer must be alone on standard output.
     answer = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)
+
+    def say(told):
+        print(json.dumps({key: rounded(value) for key, value in told.items()}), file=answer, flush=True)
+
     try:
         flags = options.flags.split()
         if options.kind == 'mixt':
@@ -104,9 +135,10 @@ def main():
         if options.what == 'logits':
             import numpy as np
             np.save(options.out, logits(program, options.model, [int(word) for word in options.ids.split(',')]))
+        elif options.what == 'version':
+            say(program.version())
         else:
-            told = program.version() if options.what == 'version' else measure(program, options.model)
-            print(json.dumps({key: rounded(value) for key, value in told.items()}), file=answer)
+            measure(program, options.model, say)
     except Refused as why:
         print(why, file=sys.stderr)
         return 1

@@ -29,8 +29,8 @@ def token_operations(shown):
 def rates(run):
     """Tokens per second and sizes of one run of driver.py."""
     steps, n = run['step_s'], workload.N_INTERVAL
-    out = {'decode': len(steps) / sum(steps),
-           'decode_intervals': [n / sum(steps[i:i + n]) for i in range(0, len(steps) - n + 1, n)],
+    intervals = [n / sum(steps[i:i + n]) for i in range(0, len(steps) - n + 1, n)]
+    out = {'decode': statistics.median(intervals), 'decode_intervals': intervals,
            'together': workload.N_TOGETHER * len(run['together_s']) / sum(run['together_s']),
            'ready_s': run['ready_s'], 'resident_bytes': run['resident_bytes']}
     for tokens in workload.PROMPTS:
@@ -78,7 +78,6 @@ def compare(mixt, peers, read, peak, costs):
     for name in SPEEDS:
         entry = {program: dict(zip(('flags', 'tokens_per_s'), best_of(variants, name)))
                  for program, variants in peers.items() if variants}
-        fastest = max((e['tokens_per_s'] for e in entry.values()), default=None)
         if mixt:
             entry['mixt'] = {'flags': '', 'tokens_per_s': mixt[name]}
         for e in entry.values():
@@ -87,7 +86,27 @@ def compare(mixt, peers, read, peak, costs):
                 e['share_of_read'] = 1e9 * e['gbs'] / read
             elif name.startswith('prompt'):
                 e['share_of_peak'] = e['tokens_per_s'] * costs['operations_per_token'] / peak
-        if mixt and fastest:
-            entry['mixt_over_best_peer'] = mixt[name] / fastest
         told[name] = entry
     return told
+
+
+def paired(ours, theirs, name):
+    """Median ratio of two programs' figures that were taken in the same round, or in the same short turn."""
+    key = 'decode_intervals' if name == 'decode' else name
+    ratios = []
+    for one, other in zip(ours, theirs):
+        a, b = rates(one)[key], rates(other)[key]
+        ratios += [x / y for x, y in zip(a, b)] if isinstance(a, list) else [a / b]
+    return statistics.median(ratios)
+
+
+def put_ratios(told, runs):
+    """told: of compare(); runs: program -> flags -> raw runs.  How many times as fast Mixt was as the fastest peer of
+    each figure, and as each of them at its best flags."""
+    ours = runs['mixt']['']
+    for name, entry in told.items():
+        peers = [program for program in entry if program != 'mixt']
+        for program in peers:
+            entry[program]['mixt_is'] = paired(ours, runs[program][entry[program]['flags']], name)
+        if peers:
+            entry['mixt_over_best_peer'] = min(entry[program]['mixt_is'] for program in peers)

@@ -8,8 +8,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import types
 import unittest
+import unittest.mock
 import xml.etree.ElementTree as xml
 
 ROOT = os.environ['MIXT_SOURCE_DIR']
@@ -71,10 +73,10 @@ class Bytes(unittest.TestCase):
 class Figures(unittest.TestCase):
     def test_rates(self):
         run = made_run()
-        run['step_s'][:workload.N_INTERVAL] = [0.3] * workload.N_INTERVAL
+        n = workload.N_INTERVAL
+        run['step_s'] = [0.3] * n + [0.1] * (2 * n)
         told = figures.rates(run)
-        n = workload.N_STEPS
-        self.assertAlmostEqual(told['decode'], n / (0.1 * n + 0.2 * workload.N_INTERVAL))
+        self.assertAlmostEqual(told['decode'], 10)              # of the middle interval
         self.assertAlmostEqual(told['decode_intervals'][0], 1 / 0.3)
         self.assertAlmostEqual(told['decode_intervals'][1], 10)
         self.assertAlmostEqual(told['prompt_512'], 512)
@@ -97,11 +99,21 @@ class Figures(unittest.TestCase):
         costs = {'bytes_per_token': 10 ** 9, 'operations_per_token': 1000}
         told = figures.compare(figures.medians([made_run(0.0625, 1)]), peers, 32e9, 2.56e6, costs)
         self.assertEqual(told['decode']['p'], {'flags': '-x 1', 'tokens_per_s': 8, 'gbs': 8, 'share_of_read': 0.25})
-        self.assertAlmostEqual(told['decode']['mixt_over_best_peer'], 2)
         self.assertAlmostEqual(told['decode']['mixt']['share_of_read'], 0.5)
         self.assertEqual(told['prompt_512']['p'], {'flags': '-x 2', 'tokens_per_s': 256, 'share_of_peak': 0.1})
-        self.assertAlmostEqual(told['prompt_512']['mixt_over_best_peer'], 2)
         self.assertNotIn('none', told['decode'])
+
+    def test_ratios(self):
+        """Of what was measured together: a machine that halves its speed halves both."""
+        runs = {'mixt': {'': [made_run(0.1, 1), made_run(0.2, 2), made_run(0.4, 4)]},
+                'p': {'-x': [made_run(0.3, 1.5), made_run(0.6, 3), made_run(0.8, 6)]},
+                'q': {'': [made_run(0.2, 8), made_run(0.4, 16), made_run(0.8, 32)]}}
+        told = {name: {'mixt': {}, 'p': {'flags': '-x'}, 'q': {'flags': ''}} for name in ('decode', 'prompt_512')}
+        figures.put_ratios(told, runs)
+        self.assertAlmostEqual(told['decode']['p']['mixt_is'], 3)
+        self.assertAlmostEqual(told['decode']['mixt_over_best_peer'], 2)
+        self.assertAlmostEqual(told['prompt_512']['q']['mixt_is'], 8)
+        self.assertAlmostEqual(told['prompt_512']['mixt_over_best_peer'], 1.5)
 
     def test_rate_of(self):
         rates = [{'threads': 1, 'per_second': 5}, {'threads': 2, 'per_second': 8}]
@@ -131,6 +143,31 @@ class Driver(unittest.TestCase):
             self.assertEqual(got.shape, want.shape)
             self.assertLess(oracle.relative_l2(want, got), 0.01)
 
+    def comes_to_a_halt(self, process):
+        for _ in range(1000):
+            with open('/proc/%d/stat' % process) as stat:
+                if stat.read().rsplit(')', 1)[1].split()[0] == 'T':
+                    return True
+            time.sleep(0.01)
+        return False
+
+    @unittest.skipUnless(LIBRARY, 'no libmixt.so to load into Python')
+    def test_running(self):
+        """Loaded once, halted between turns, and each turn has all figures."""
+        with tempfile.TemporaryDirectory(prefix='mixt-peers-') as folder:
+            path = os.path.join(folder, 'm.gguf')
+            subprocess.run([os.environ['MIXT'], 'synth', '-o', path, '--like', 'tiny', '--type', 'Q8_0', '--context',
+                            str(workload.N_CONTEXT)], check=True, stderr=subprocess.DEVNULL)
+            options = types.SimpleNamespace(threads=2)
+            one = compare.Running(compare.Program('mixt', LIBRARY, options), '', path)
+            try:
+                self.assertTrue(self.comes_to_a_halt(one.process.pid))
+                turns = [figures.rates(dict(one.turn('long'), **one.turn('short'))) for _ in range(2)]
+            finally:
+                one.end()
+            for told in turns:
+                self.assertTrue(all(told[name] > 0 for name in figures.SPEEDS))
+
     def test_refused(self):
         """A structure whose defaults are not where they should be belongs to another version."""
         given = raw.Raw()
@@ -143,16 +180,29 @@ class Driver(unittest.TestCase):
 
 
 class Fake:
-    """A program that answers at once: seconds of a step by flags; None: it cannot."""
+    """A program that answers at once: seconds of a step by flags; None: it cannot be started."""
     def __init__(self, kind, steps, asked):
         self.kind, self.steps, self.asked = kind, steps, asked
         self.variants = list(steps)
 
-    def drive(self, what, path, flags):
-        self.asked.append((self.kind, flags))
-        if self.steps[flags] is None:
-            raise RuntimeError('%s cannot' % self.kind)
-        return made_run(self.steps[flags], self.steps[flags], self.steps[flags])
+
+class Loaded:
+    """In place of compare.Running."""
+    def __init__(self, program, flags, path):
+        self.program, self.flags = program, flags
+        self.step = program.steps[flags]
+        if self.step is None:
+            raise RuntimeError('%s cannot' % program.kind)
+
+    def turn(self, kind):
+        run = made_run(self.step, self.step, self.step)
+        if kind == 'short':
+            return {'step_s': run['step_s']}
+        self.program.asked.append((self.program.kind, self.flags))
+        return {key: value for key, value in run.items() if key != 'step_s'}
+
+    def end(self):
+        self.program.asked.append((self.program.kind, self.flags, 'ends'))
 
 
 class Rounds(unittest.TestCase):
@@ -167,17 +217,19 @@ class Rounds(unittest.TestCase):
                  'limits': [], 'logits': right, 'runs': {p.kind: {} for p in found}}
         bench = types.SimpleNamespace(options=types.SimpleNamespace(rounds=rounds),
                                       limits=lambda: {'read': 16e9, 'int8': 1e13, 'f32': 1e12})
-        bench.run = types.MethodType(compare.Bench.run, bench)
-        for _ in compare.Bench.rounds(bench, 'm.gguf', found, entry):
-            entry['summary'] = compare.summary(entry)
+        for name in ('start', 'take_all', 'worth_running'):
+            setattr(bench, name, types.MethodType(getattr(compare.Bench, name), bench))
+        with unittest.mock.patch.object(compare, 'Running', Loaded):
+            for _ in compare.Bench.rounds(bench, 'm.gguf', found, entry):
+                entry['summary'] = compare.summary(entry)
         return asked, entry
 
     def test_turns(self):
         """All variants once, then the fastest; another program begins; wrong logits are never timed."""
         asked, entry = self.run_all()
-        mixt, ik = ('mixt', ''), ('ik_llama.cpp', '')
-        slow, fast, fails = (('llama.cpp', flags) for flags in ('', '-fa 0', '-repack 0'))
-        self.assertEqual(asked, [mixt, slow, fast, fails, ik,  fast, ik, mixt,  ik, mixt, fast])
+        mixt, slow, fast, ik = ('mixt', ''), ('llama.cpp', ''), ('llama.cpp', '-fa 0'), ('ik_llama.cpp', '')
+        ends = [one + ('ends',) for one in (slow, mixt, fast, ik)]
+        self.assertEqual(asked, [mixt, slow, fast, ik, ends[0], fast, ik, mixt, ik, mixt, fast] + ends[1:])
         self.assertEqual(len(entry['limits']), 3)
         self.assertEqual({k: {f: len(r) for f, r in v.items()} for k, v in entry['runs'].items()},
                          {'mixt': {'': 3}, 'llama.cpp': {'': 1, '-fa 0': 3}, 'ik_llama.cpp': {'': 3}})
