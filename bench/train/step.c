@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const Arch *const arch_table[];
-
 static const Sizes sizes = { .n_layers = 6, .n_context = 256, .width = 256, .n_heads = 4, .n_kv_heads = 2,
                              .head_size = 64, .n_experts = 8, .n_used = 2, .hidden = 256, .n_vocab = 4096,
                              .n_turned = 64, .norm_eps = 1e-5, .rope_base = 1e4 };

@@ -12,8 +12,6 @@
 #include "kernel/ref/ref.h"
 #include "train/parts.h"
 
-extern const Arch *const arch_table[];
-
 static const double step = 1e-5, allowed = 1e-7;
 static int n_failed, n_passed;
 static Kernels kernels;

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const Arch *const arch_table[];
-
 static FILE *list, *bin;
 
 static void put(const char *name, const char *type, const void *from, int64_t rows, int64_t cols)

@@ -13,8 +13,6 @@
 
 #include <math.h>
 
-extern const Arch *const arch_table[];
-
 static Kernels kernels;
 
 #define must(call)                                                                                 \
