@@ -281,8 +281,8 @@ static Status read_head(const File *file, char **out, size_t *n_bytes, Error *er
 
 static Status read_file(const File *file, Checkpoint *c, bool *curves_lost, Error *error)
 {
-    char *head;
-    size_t n_bytes;
+    char *head = NULL;
+    size_t n_bytes = 0;
     TRY(read_head(file, &head, &n_bytes, error));
     Cursor at = cursor_over(head, n_bytes);
     Status status = check_run(file->path, &at, c, error);
