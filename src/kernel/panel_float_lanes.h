@@ -15,7 +15,7 @@
  * of activations in registers, and the columns are taken COLS at a time, so that what is met again is still in the
  * nearest cache. */
 #define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL_16 _Pragma("GCC unroll 16")
 
 enum { COLS = 256, LINE_VECTORS_MAX = PANEL_LINE / sizeof(uint16_t) / LANES };
 _Static_assert(PANEL_LINE / sizeof(float) % LANES == 0, "whole vectors in a line");
@@ -44,7 +44,7 @@ INLINE void meet_rest(Format format, V sum[], const char *w, const float *x, siz
     for (size_t c = 0; c < rest; c += LANES) {
         const size_t some = rest - c < LANES ? rest - c : LANES;
         const V of_x = v_some(x + c, some);
-        UNROLL for (size_t r = 0; r < ALONE_ROWS; r++)
+        UNROLL_16 for (size_t r = 0; r < ALONE_ROWS; r++)
             sum[r] = v_fma(v_some_weights(format, w + (r * rest + c) * bytes_per_weight(format), some), of_x, sum[r]);
     }
 }
@@ -55,13 +55,13 @@ INLINE void one_row(Format format, float y[PANEL_ROWS], const char *w, const flo
     for (size_t r = 0; r < PANEL_ROWS; r += ALONE_ROWS) {
         const char *at = w + r * PANEL_LINE;
         V sum[ALONE_ROWS];
-        UNROLL for (size_t k = 0; k < ALONE_ROWS; k++) sum[k] = v_zero();
+        UNROLL_16 for (size_t k = 0; k < ALONE_ROWS; k++) sum[k] = v_zero();
         for (size_t c = 0; c < whole; c += numbers, at += PANEL_ROWS * PANEL_LINE) {
             V of_x[LINE_VECTORS_MAX];
-            UNROLL for (size_t v = 0; v < line_vectors(format); v++) of_x[v] = v_load(x + c + v * LANES);
-            UNROLL for (size_t k = 0; k < ALONE_ROWS; k++) {
+            UNROLL_16 for (size_t v = 0; v < line_vectors(format); v++) of_x[v] = v_load(x + c + v * LANES);
+            UNROLL_16 for (size_t k = 0; k < ALONE_ROWS; k++) {
                 const char *line = at + k * PANEL_LINE;
-                UNROLL for (size_t v = 0; v < line_vectors(format); v++)
+                UNROLL_16 for (size_t v = 0; v < line_vectors(format); v++)
                     sum[k] = v_fma(v_weights(format, line + v * LANES * bytes_per_weight(format)), of_x[v], sum[k]);
             }
         }
@@ -69,7 +69,7 @@ INLINE void one_row(Format format, float y[PANEL_ROWS], const char *w, const flo
             const char *last = w + (whole * PANEL_ROWS + r * rest) * bytes_per_weight(format);
             meet_rest(format, sum, last, x + whole, rest);
         }
-        UNROLL for (size_t k = 0; k < ALONE_ROWS; k++) y[r + k] = v_sum(sum[k]);
+        UNROLL_16 for (size_t k = 0; k < ALONE_ROWS; k++) y[r + k] = v_sum(sum[k]);
     }
 }
 
@@ -97,27 +97,27 @@ INLINE void meet(Format format, V (*sums)[TILE_ROWS], const Part *part, size_t r
     const char *w = part->w + r * PANEL_LINE;
     const V (*x)[TILE_ROWS] = (const V (*)[TILE_ROWS])part->x;
     V sum[MEET_W][MEET_X];
-    UNROLL for (size_t a = 0; a < MEET_W; a++) {
-        UNROLL for (size_t k = 0; k < many; k++) sum[a][k] = sums[r + a][i + k];
+    UNROLL_16 for (size_t a = 0; a < MEET_W; a++) {
+        UNROLL_16 for (size_t k = 0; k < many; k++) sum[a][k] = sums[r + a][i + k];
     }
     for (size_t l = 0; l < part->n_lines; l++, w += PANEL_ROWS * PANEL_LINE) {
-        UNROLL for (size_t v = 0; v < line_vectors(format); v++, x++) {
-            UNROLL for (size_t a = 0; a < MEET_W; a++) {
+        UNROLL_16 for (size_t v = 0; v < line_vectors(format); v++, x++) {
+            UNROLL_16 for (size_t a = 0; a < MEET_W; a++) {
                 const V of_w = v_weights(format, w + a * PANEL_LINE + v * LANES * bytes_per_weight(format));
-                UNROLL for (size_t k = 0; k < many; k++) sum[a][k] = v_fma(of_w, (*x)[i + k], sum[a][k]);
+                UNROLL_16 for (size_t k = 0; k < many; k++) sum[a][k] = v_fma(of_w, (*x)[i + k], sum[a][k]);
             }
         }
     }
     w += r * part->rest * bytes_per_weight(format) - r * PANEL_LINE;
     for (size_t c = 0; c < part->rest; c += LANES, x++) {
         const size_t some = part->rest - c < LANES ? part->rest - c : LANES;
-        UNROLL for (size_t a = 0; a < MEET_W; a++) {
+        UNROLL_16 for (size_t a = 0; a < MEET_W; a++) {
             const V of_w = v_some_weights(format, w + (a * part->rest + c) * bytes_per_weight(format), some);
-            UNROLL for (size_t k = 0; k < many; k++) sum[a][k] = v_fma(of_w, (*x)[i + k], sum[a][k]);
+            UNROLL_16 for (size_t k = 0; k < many; k++) sum[a][k] = v_fma(of_w, (*x)[i + k], sum[a][k]);
         }
     }
-    UNROLL for (size_t a = 0; a < MEET_W; a++) {
-        UNROLL for (size_t k = 0; k < many; k++) sums[r + a][i + k] = sum[a][k];
+    UNROLL_16 for (size_t a = 0; a < MEET_W; a++) {
+        UNROLL_16 for (size_t k = 0; k < many; k++) sums[r + a][i + k] = sum[a][k];
     }
 }
 
