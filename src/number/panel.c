@@ -120,6 +120,20 @@ void stack_pack(void *stack, Format format, int64_t cols, const void *rows, int6
         }
 }
 
+static void unpack_block(const Blocks *k, char *block, PanelBlock from, size_t lane)
+{
+    for (int h = 0; h < k->shape.n_halves; h++)
+        memcpy(block + k->shape.halves_at + 2 * h, from.halves + (size_t)h * PANEL_ROWS + lane, 2);
+    for (int w = 0; w < k->shape.n_words; w++)
+        memcpy(block + k->shape.words_at + 4 * w, from.words + k->place[w] + lane, 4);
+}
+
+void stack_row_block(void *block, Format format, int64_t cols, const void *stack, int64_t n_rows, int64_t r, int64_t b)
+{
+    const Blocks k = blocks_of(format, cols);
+    unpack_block(&k, block, block_at(&k, stack, n_rows, (size_t)b, (size_t)r / PANEL_ROWS), (size_t)r % PANEL_ROWS);
+}
+
 void stack_row(void *row, Format format, int64_t cols, const void *stack, int64_t n_rows, int64_t r)
 {
     const Blocks k = blocks_of(format, cols);
@@ -127,13 +141,7 @@ void stack_row(void *row, Format format, int64_t cols, const void *stack, int64_
         move_floats(row, (char *)stack, format, cols, (size_t)r, false);
         return;
     }
-    char *block = row;
-    for (size_t b = 0; b < k.n; b++, block += k.bytes) {
-        const PanelBlock from = block_at(&k, stack, n_rows, b, (size_t)r / PANEL_ROWS);
-        const size_t lane = (size_t)r % PANEL_ROWS;
-        for (int h = 0; h < k.shape.n_halves; h++)
-            memcpy(block + k.shape.halves_at + 2 * h, from.halves + (size_t)h * PANEL_ROWS + lane, 2);
-        for (int w = 0; w < k.shape.n_words; w++)
-            memcpy(block + k.shape.words_at + 4 * w, from.words + k.place[w] + lane, 4);
-    }
+    for (size_t b = 0; b < k.n; b++)
+        unpack_block(&k, (char *)row + b * k.bytes, block_at(&k, stack, n_rows, b, (size_t)r / PANEL_ROWS),
+                     (size_t)r % PANEL_ROWS);
 }

@@ -55,6 +55,8 @@ int64_t stacks_bytes(Format format, int64_t cols, int64_t rows);
 /* Rows, as files hold them, to a stack; and row r of a stack back. */
 void stack_pack(void *stack, Format format, int64_t cols, const void *rows, int64_t n_rows);
 void stack_row(void *row, Format format, int64_t cols, const void *stack, int64_t n_rows, int64_t r);
+/* Formats with blocks: block b of row r alone. */
+void stack_row_block(void *block, Format format, int64_t cols, const void *stack, int64_t n_rows, int64_t r, int64_t b);
 
 /* Where word w of a block stands among its words. */
 static inline int panel_place(Format format, int w)

@@ -50,21 +50,6 @@ static void decode_x(float *to, const void *tile, size_t n, size_t i, size_t at,
     }
 }
 
-/* Block b of row r as files hold it. */
-static void take_block(void *block, Format format, const void *stack, size_t panels, size_t n_blocks, size_t b,
-                       size_t r)
-{
-    const PanelShape s = panel_shape(format);
-    const size_t run = RUN_VALUES / (size_t)format_info[format].block_values;
-    const PanelBlock from = stack_block(stack, (size_t)s.n_halves, (size_t)s.n_words,
-                                        stack_place(run, n_blocks, panels, b, r / PANEL_ROWS));
-    const size_t lane = r % PANEL_ROWS;
-    for (int h = 0; h < s.n_halves; h++)
-        memcpy((char *)block + s.halves_at + 2 * h, &from.halves[(size_t)h * PANEL_ROWS + lane], 2);
-    for (int w = 0; w < s.n_words; w++)
-        memcpy((char *)block + s.words_at + 4 * w, &from.words[(size_t)panel_place(format, w) * PANEL_ROWS + lane], 4);
-}
-
 static void panel_blocks(float (*y)[STACK_ROWS], const void *stack, size_t panels, const void *tile, size_t n,
                          size_t n_cols, Format format)
 {
@@ -74,7 +59,8 @@ static void panel_blocks(float (*y)[STACK_ROWS], const void *stack, size_t panel
         for (size_t b = 0; b < n_blocks; b++) {
             _Alignas(8) char block[sizeof(BlockQ6_K)];          /* the largest                 */
             float w[SUPER_VALUES], x[SUPER_VALUES];
-            take_block(block, format, stack, panels, n_blocks, b, r);
+            stack_row_block(block, format, (int64_t)n_cols, stack, (int64_t)(panels * PANEL_ROWS), (int64_t)r,
+                            (int64_t)b);
             format_info[format].decode(w, block, values);
             for (size_t i = 0; i < n; i++) {
                 decode_x(x, tile, n, i, b * values, values);
@@ -85,23 +71,6 @@ static void panel_blocks(float (*y)[STACK_ROWS], const void *stack, size_t panel
     }
 }
 
-#define PANEL(lower, format)                                                                                   \
-    void panel_##lower##_ref(float (*y)[STACK_ROWS], const void *stack, size_t panels, const void *tile,        \
-                             size_t n, size_t n_cols)                                                          \
-    {                                                                                                          \
-        panel_blocks(y, stack, panels, tile, n, n_cols, format);                                               \
-    }
-PANEL(q4_0, Q4_0)
-PANEL(q4_1, Q4_1)
-PANEL(q5_0, Q5_0)
-PANEL(q5_1, Q5_1)
-PANEL(q8_0, Q8_0)
-PANEL(q2_k, Q2_K)
-PANEL(q3_k, Q3_K)
-PANEL(q4_k, Q4_K)
-PANEL(q5_k, Q5_K)
-PANEL(q6_k, Q6_K)
-
 /* ---- weights without ---- */
 
 static float float_at(Format format, const void *stack, size_t at)
@@ -111,9 +80,10 @@ static float float_at(Format format, const void *stack, size_t at)
                            : bf16_to_f32(((const uint16_t *)stack)[at]);
 }
 
-static void stack_of(float (*y)[STACK_ROWS], const void *stack, size_t panels, const float *x, size_t n,
-                     size_t n_cols, Format format)
+static void panel_floats(float (*y)[STACK_ROWS], const void *stack, size_t panels, const void *tile, size_t n,
+                         size_t n_cols, Format format)
 {
+    const float *x = tile;
     const size_t line = PANEL_LINE / (size_t)format_info[format].block_bytes;
     for (size_t r = 0; r < panels * PANEL_ROWS; r++) {
         double sum[TILE_ROWS] = { 0 };
@@ -125,12 +95,24 @@ static void stack_of(float (*y)[STACK_ROWS], const void *stack, size_t panels, c
     }
 }
 
-#define STACK(lower, format)                                                                                   \
+/* ---- the kernels ---- */
+
+#define PANEL(lower, format, product)                                                                          \
     void panel_##lower##_ref(float (*y)[STACK_ROWS], const void *stack, size_t panels, const void *tile,       \
                              size_t n, size_t n_cols)                                                          \
     {                                                                                                          \
-        stack_of(y, stack, panels, tile, n, n_cols, format);                                                   \
+        product(y, stack, panels, tile, n, n_cols, format);                                                    \
     }
-STACK(f32, F32)
-STACK(f16, F16)
-STACK(bf16, BF16)
+PANEL(f32, F32, panel_floats)
+PANEL(f16, F16, panel_floats)
+PANEL(bf16, BF16, panel_floats)
+PANEL(q4_0, Q4_0, panel_blocks)
+PANEL(q4_1, Q4_1, panel_blocks)
+PANEL(q5_0, Q5_0, panel_blocks)
+PANEL(q5_1, Q5_1, panel_blocks)
+PANEL(q8_0, Q8_0, panel_blocks)
+PANEL(q2_k, Q2_K, panel_blocks)
+PANEL(q3_k, Q3_K, panel_blocks)
+PANEL(q4_k, Q4_K, panel_blocks)
+PANEL(q5_k, Q5_K, panel_blocks)
+PANEL(q6_k, Q6_K, panel_blocks)
