@@ -174,7 +174,8 @@ static void gate_and_up(void *arg, int64_t task, int worker)
     const Wave *wave = arg;
     const Cpu *cpu = wave->cpu;
     const int j = job_of(cpu->job_tasks, wave->n_jobs, task);
-    const int64_t stack = task - cpu->job_tasks[j], tiles = (wave->jobs[j].n + TILE_ROWS - 1) / TILE_ROWS;
+    const Tiles hidden = hidden_of(wave, j);
+    const int64_t stack = task - cpu->job_tasks[j], tiles = n_tiles(&hidden);
     for (int64_t t = 0; t < tiles; t += GATE_TILES)
         hide_tiles(wave, j, stack, t, t + GATE_TILES < tiles ? t + GATE_TILES : tiles, cpu->scratch[worker].gate);
 }
@@ -240,7 +241,7 @@ Status cpu_experts(Device *d, Tensor *parts, const Tensor *x, const ExpertJob *j
     cpu_run(cpu, gather_row, &wave, rows[n_jobs], rows[n_jobs] * x->cols);
     if (adapted) cpu_run(cpu, begin_inputs, &wave, n_jobs, rows[n_jobs] * x->cols * cpu->host.limits.n_rank);
     cpu_run(cpu, gate_and_up, &wave, tasks[n_jobs], 2 * work);
-    if (adapted) cpu_run(cpu, begin_hidden, &wave, n_jobs, rows[n_jobs] * x->cols * cpu->host.limits.n_rank);
+    if (adapted) cpu_run(cpu, begin_hidden, &wave, n_jobs, rows[n_jobs] * cpu->host.limits.n_hidden * cpu->host.limits.n_rank);
     for (int j = 0; j < n_jobs; j++) tasks[j + 1] = tasks[j] + n_stacks(jobs[j].expert.down.rows);
     cpu_run(cpu, down, &wave, tasks[n_jobs], work);
     return OK;
