@@ -58,6 +58,10 @@ def say(text):
     print(text, flush=True)
 
 
+def complain(text):
+    print('compare.py: %s' % text, file=sys.stderr, flush=True)
+
+
 # ---- programs ------------------------------------------------------------------------------
 
 
@@ -102,7 +106,10 @@ class Running:
     def turn(self, kind):
         """'long': prompts and several sequences; 'short': one sequence decoded."""
         self.process.send_signal(signal.SIGCONT)
-        self.process.stdin.write(kind + '\n')
+        try:
+            self.process.stdin.write(kind + '\n')
+        except BrokenPipeError:
+            pass                        # it died since, and answer() finds its last words
         told = self.answer()
         self.process.send_signal(signal.SIGSTOP)
         return told
@@ -230,7 +237,7 @@ class Bench:
                 try:
                     running.append(Running(program, flags, path))
                 except RuntimeError as why:
-                    say('  ' + str(why))
+                    complain(why)
         return running
 
     def rounds(self, path, found, entry):
@@ -241,7 +248,8 @@ class Bench:
                 entry['load'].append(os.getloadavg()[0])
                 at = turn % max(len(running), 1)
                 entry['limits'].append(self.limits())
-                self.take_all(running[at:] + running[:at], entry)
+                alive = self.take_all(running[at:] + running[:at], entry)
+                running = [one for one in running if one in alive]
                 if turn == 0:
                     running = self.worth_running(running, entry)
                 yield turn
@@ -260,19 +268,27 @@ class Bench:
         return stay
 
     def take_all(self, running, entry):
-        """A round: a long turn for each, then several short ones, so that what is compared lies seconds apart."""
-        runs = [one.turn('long') for one in running]
-        for run in runs:
-            run['step_s'] = []
-        for _ in range(workload.N_SHORT_TURNS):
-            for one, run in zip(running, runs):
-                run['step_s'] += one.turn('short')['step_s']
-        for one, run in zip(running, runs):
+        """A round: a long turn for each, then several short ones, so that what is compared lies seconds apart.  Those
+        that live through it; one that dies is left out, with its earlier rounds, for the others have more of them."""
+        runs = {one: {'step_s': []} for one in running}
+        for kind in ['long'] + ['short'] * workload.N_SHORT_TURNS:
+            for one in list(runs):
+                try:
+                    told = one.turn(kind)
+                except RuntimeError as why:
+                    complain('%s; it is left out' % why)
+                    entry['runs'][one.program.kind].pop(one.flags, None)
+                    one.end()
+                    del runs[one]
+                    continue
+                runs[one] = {**runs[one], **told, 'step_s': runs[one]['step_s'] + told.get('step_s', [])}
+        for one, run in runs.items():
             entry['runs'][one.program.kind].setdefault(one.flags, []).append(run)
             told = figures.rates(run)
             say('  %-13s %-15s decode %6.2f  prompt %s  together %6.2f tokens/s'
                 % (one.program.kind, one.flags, told['decode'],
                    ' '.join('%7.2f' % told['prompt_%d' % n] for n in workload.PROMPTS), told['together']))
+        return list(runs)
 
 
 def warm(path):
@@ -404,7 +420,7 @@ def run():
     try:
         return main()
     except RuntimeError as why:
-        print('compare.py: %s' % why, file=sys.stderr)
+        complain(why)
         return 1
 
 

@@ -79,8 +79,8 @@ def short_turn(program):
 
 
 def measure(program, path, say):
-    """Says when it is ready, and then for each line on stdin, long or short, what that turn took.  Ends with its parent, even when it
-    stands still: PR_SET_PDEATHSIG, SIGKILL."""
+    """Says when it is ready, and then for each line on stdin, long or short, what that turn took.  Ends with its
+    parent, even when it stands still: PR_SET_PDEATHSIG, SIGKILL."""
     ctypes.CDLL(None).prctl(1, 9)
     about = ready(program, path)
     say(about)

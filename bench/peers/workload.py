@@ -20,5 +20,6 @@ def tokens(n_vocab):
 
 def described():
     """For the results: what was run, in words and numbers."""
-    return {'prompts': list(PROMPTS), 'rows_of_a_batch': N_ROWS, 'lead': N_LEAD, 'steps': N_STEPS, 'short_turns': N_SHORT_TURNS,
-            'interval': N_INTERVAL, 'together': N_TOGETHER, 'together_steps': N_TOGETHER_STEPS, 'cache': 'F16'}
+    return {'prompts': list(PROMPTS), 'rows_of_a_batch': N_ROWS, 'lead': N_LEAD, 'steps': N_STEPS,
+            'short_turns': N_SHORT_TURNS, 'interval': N_INTERVAL, 'together': N_TOGETHER,
+            'together_steps': N_TOGETHER_STEPS, 'cache': 'F16'}

@@ -3,6 +3,8 @@
 """test_peers.py - bench/peers without peers: bytes of a token, medians, what is run again, the plot.
 
 With libmixt.so as its argument, Mixt itself is driven as a peer would be."""
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -205,8 +207,17 @@ class Loaded:
         self.program.asked.append((self.program.kind, self.flags, 'ends'))
 
 
+class Mortal(Loaded):
+    """llama.cpp without flags dies in the first of its short turns, with -fa 0 in its second long one."""
+    def turn(self, kind):
+        if self.program.kind == 'llama.cpp':
+            if kind == ('long' if self.flags else 'short') and (self.program.kind, self.flags) in self.program.asked:
+                raise RuntimeError('%s %s: exit -9: no word' % (self.program.kind, self.flags))
+        return super().turn(kind)
+
+
 class Rounds(unittest.TestCase):
-    def run_all(self, rounds=3):
+    def run_all(self, rounds=3, loaded=Loaded):
         asked = []
         found = [Fake('mixt', {'': 0.125}, asked),
                  Fake('llama.cpp', {'': 0.5, '-fa 0': 0.25, '-repack 0': None}, asked),
@@ -219,7 +230,7 @@ class Rounds(unittest.TestCase):
                                       limits=lambda: {'read': 16e9, 'int8': 1e13, 'f32': 1e12})
         for name in ('start', 'take_all', 'worth_running'):
             setattr(bench, name, types.MethodType(getattr(compare.Bench, name), bench))
-        with unittest.mock.patch.object(compare, 'Running', Loaded):
+        with unittest.mock.patch.object(compare, 'Running', loaded):
             for _ in compare.Bench.rounds(bench, 'm.gguf', found, entry):
                 entry['summary'] = compare.summary(entry)
         return asked, entry
@@ -233,6 +244,20 @@ class Rounds(unittest.TestCase):
         self.assertEqual(len(entry['limits']), 3)
         self.assertEqual({k: {f: len(r) for f, r in v.items()} for k, v in entry['runs'].items()},
                          {'mixt': {'': 3}, 'llama.cpp': {'': 1, '-fa 0': 3}, 'ik_llama.cpp': {'': 3}})
+
+    def test_death(self):
+        """One that dies in a turn is named and left out; the others have all their rounds."""
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            asked, entry = self.run_all(3, Mortal)
+        self.assertEqual({k: {f: len(r) for f, r in v.items()} for k, v in entry['runs'].items()},
+                         {'mixt': {'': 3}, 'llama.cpp': {}, 'ik_llama.cpp': {'': 3}})
+        lines = said.getvalue().splitlines()
+        self.assertEqual(len(lines), 3, lines)                  # and the one that could not start
+        self.assertEqual([line.split(': ')[1] for line in lines], ['llama.cpp cannot', 'llama.cpp ', 'llama.cpp -fa 0'])
+        self.assertEqual([one[:2] for one in asked if one[2:]], [('llama.cpp', ''), ('llama.cpp', '-fa 0'), ('mixt', ''),
+                                                                 ('ik_llama.cpp', '')])
+        self.assertEqual(set(entry['summary']['best']['decode']) & {'mixt', 'llama.cpp', 'ik_llama.cpp'},
+                         {'mixt', 'ik_llama.cpp'})
 
     def test_results(self):
         """What is stored comes back, in the order of the types, and the table names every program."""
