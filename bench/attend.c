@@ -138,7 +138,8 @@ int main(int argc, char **argv)
     kernels_select(&b.kernels, cpu_detect());
     must(&b, b.d->ops->reserve(b.d, &(DeviceLimits){
         .n_tokens = ROWS_MAX, .n_cols = 14336, .n_width = 4096, .n_hidden = 14336, .n_used = 2,
-        .n_heads = N_HEADS, .n_context = CONTEXT_MAX }));
+        .n_heads = N_HEADS, .head_size = HEAD }));
+    must(&b, b.d->ops->reserve_context(b.d, CONTEXT_MAX));
     printf("%d threads, %s\n", n_threads, device_cpu_set(b.d));
     for (int f = 0; f < ARRAY_LEN(formats); f++)
         for (int c = 0; c < ARRAY_LEN(contexts); c++) {

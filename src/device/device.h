@@ -10,7 +10,7 @@
  * Shapes   Written outermost first, as in the comments: [T][D] is T rows of D numbers.
  * Bits     Each output number is a function of its own inputs only, added up in a fixed order: it does not
  *          depend on T, on the other rows, or on the number of threads (decision D1).
- * Memory   alloc and reserve may fail; after reserve no op allocates.
+ * Memory   alloc and the two reserves may fail; after them no op allocates.
  * Errors   An op returns OK or a code; device->error holds the words.
  */
 #ifndef DEVICE_DEVICE_H
@@ -93,8 +93,7 @@ typedef struct DeviceLimits {
     int64_t n_width;            /* D, what experts read                                    */
     int64_t n_hidden;           /* F, the widest expert                                    */
     int64_t n_used;             /* U: an expert op serves at most T rows, all together T*U */
-    int64_t n_heads;
-    int64_t n_context;          /* C                                                       */
+    int64_t n_heads, head_size; /* of queries: H, d                                        */
     int64_t n_rank;             /* the largest of an adapter; 0: there are none            */
 } DeviceLimits;
 
@@ -115,6 +114,9 @@ typedef struct DeviceOps {
     Status (*fill)    (Device *d, Tensor *to, int64_t first, int64_t n, const void *rows);
     int64_t fill_rows;
     Status (*reserve) (Device *d, const DeviceLimits *limits);
+    /* After reserve: room to attend over sequences of so many positions.  It only grows; what was there stays when
+     * it cannot. */
+    Status (*reserve_context)(Device *d, int64_t n_positions);
     Status (*wait)    (Device *d);
     void   (*close)   (Device *d);
 

@@ -90,7 +90,7 @@ static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, c
                                .user = o->progress_user,
                                .total_bytes = bytes.dense + (n_slots ? 0 : bytes.experts) };
     const ModelPlan plan = {
-        .n_slots = (int)n_slots, .max_tokens = e->n_batch, .n_context = sizes->n_context, .lora = map,
+        .n_slots = (int)n_slots, .max_tokens = e->n_batch, .lora = map,
     };
     TRY(model_bind(arch, catalog, sizes, e->device, &plan, &progress, &e->model, error));
     if (o->profile) TRY(engine_watch(e, error));

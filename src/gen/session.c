@@ -26,6 +26,17 @@ static Status make_pages(Session *s, Error *error)
     return OK;
 }
 
+/* A device makes room for the contexts that are opened, not for the one the model was made for: that may be millions
+ * of tokens. */
+static Status make_room(Session *s, Error *error)
+{
+    Device *d = s->engine->device;
+    TRY(make_pages(s, error));
+    const Status status = d->ops->reserve_context(d, s->n_context);
+    if (status != OK && error) *error = d->error;
+    return status;
+}
+
 Status session_new(Engine *engine, int64_t n_context, Session **out, Error *error)
 {
     *out = NULL;
@@ -43,7 +54,7 @@ Status session_new(Engine *engine, int64_t n_context, Session **out, Error *erro
     s->logits = calloc((size_t)sizes->n_vocab, sizeof *s->logits);
     pthread_mutex_lock(&engine->lock);
     const Status status =
-        s->tokens && s->logits ? make_pages(s, error) : fail_memory(error, "a session");
+        s->tokens && s->logits ? make_room(s, error) : fail_memory(error, "a session");
     pthread_mutex_unlock(&engine->lock);
     if (status != OK) {
         session_free(s);

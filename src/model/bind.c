@@ -262,7 +262,7 @@ static Status bind_all(Binder *b, const ModelPlan *plan)
         .n_hidden = s->hidden,
         .n_used = s->n_used,
         .n_heads = s->n_heads,
-        .n_context = plan->n_context,
+        .head_size = s->head_size,
         .n_rank = plan->lora ? lora_map_rank(plan->lora) : 0,
     };
     return device_said(b, b->device->ops->reserve(b->device, &limits));

@@ -98,7 +98,6 @@ typedef struct Work {
 typedef struct ModelPlan {
     int      n_slots;                   /* 0: all experts in memory                        */
     int64_t  max_tokens;                /* T                                               */
-    int64_t  n_context;                 /* C                                               */
     const LoraMap *lora;                /* adapters; NULL: none                            */
 } ModelPlan;
 

@@ -63,18 +63,13 @@ static bool scratch_new(Scratch *s, const DeviceLimits *most)
     return s->row && s->queries && s->scores && s->piece && s->gate;
 }
 
-/* A head is at most a row of weights over the number of heads; so much of it may turn. */
 static bool attention_new(Cpu *cpu, const DeviceLimits *most)
 {
-    const int64_t T = most->n_tokens, n_heads = most->n_heads > 0 ? most->n_heads : 1,
-                  n_pieces = (most->n_context + SPLIT - 1) / SPLIT;
-    cpu->turns.room = most->n_cols / n_heads;
-    if (!checked_mul(n_pieces, PART_ROWS, &cpu->parts.room)) return false;
+    const int64_t T = most->n_tokens;
+    cpu->turns.room = most->head_size;
     return (cpu->blocks          = things(T, 1, sizeof *cpu->blocks)) &&
-           (cpu->parts.answers   = floats(cpu->parts.room, most->n_cols)) &&
-           (cpu->parts.sums      = floats(cpu->parts.room, 2 * n_heads)) &&
-           (cpu->turns.angles    = things(most->n_cols, 1, sizeof *cpu->turns.angles)) &&
-           (cpu->turns.table     = floats(T, cpu->turns.room)) &&
+           (cpu->turns.angles    = things(most->head_size, 1, sizeof *cpu->turns.angles)) &&
+           (cpu->turns.table     = floats(T, most->head_size)) &&
            (cpu->turns.positions = things(T, 1, sizeof *cpu->turns.positions));
 }
 
@@ -118,6 +113,22 @@ static Status cpu_reserve(Device *d, const DeviceLimits *limits)
     return OK;
 }
 
+static Status cpu_reserve_context(Device *d, int64_t n_positions)
+{
+    Cpu *cpu = (Cpu *)d;
+    const DeviceLimits *most = &cpu->host.limits;
+    Parts larger = { .room = (n_positions / SPLIT + 1) * PART_ROWS };
+    if (larger.room <= cpu->parts.room) return OK;
+    larger.answers = floats(larger.room, most->n_heads * most->head_size);
+    larger.sums = floats(larger.room, 2 * most->n_heads);
+    const bool all = larger.answers && larger.sums;
+    const Parts leaves = all ? cpu->parts : larger;
+    if (all) cpu->parts = larger;
+    free(leaves.answers);
+    free(leaves.sums);
+    return all ? OK : fail_memory(&d->error, "the work space of device cpu for so long a context");
+}
+
 static void cpu_close(Device *d)
 {
     Cpu *cpu = (Cpu *)d;
@@ -138,6 +149,7 @@ static const DeviceOps cpu_ops = {
     .fill = cpu_fill,
     .fill_rows = STACK_ROWS,
     .reserve = cpu_reserve,
+    .reserve_context = cpu_reserve_context,
     .wait = host_wait,
     .close = cpu_close,
     .embed = cpu_embed,

@@ -3,6 +3,7 @@
  *
  * The oracle of the other devices.  Numbers between two ops are floats, as in every device; inside
  * an op nothing is rounded but weights, which are floats, and the answer. */
+#include "base/checked.h"
 #include "device/host.h"
 
 #include <math.h>
@@ -13,9 +14,10 @@ typedef struct Ref {
     HostDevice host;
     float     *weights;         /* [n_cols] one row, decoded                               */
     double    *hidden;          /* [n_hidden] of one expert and row                        */
-    double    *scores;          /* [n_context] of one query head                           */
+    double    *scores;          /* [n_scores] of one query head                            */
     double    *sums;            /* [n_cols] one head's answer                              */
     double    *low;             /* [n_rank] x * a^T of an adapter                          */
+    int64_t    n_scores;
 } Ref;
 
 /* ---- memory ---- */
@@ -29,6 +31,7 @@ static void ref_release(Ref *ref)
     free(ref->low);
     ref->weights = NULL;
     ref->hidden = ref->scores = ref->sums = ref->low = NULL;
+    ref->n_scores = 0;
     ref->host.limits = (DeviceLimits){ 0 };
 }
 
@@ -39,15 +42,27 @@ static Status ref_reserve(Device *d, const DeviceLimits *limits)
     ref_release(ref);
     ref->weights = host_memory(limits->n_cols * each);
     ref->hidden = host_memory(limits->n_hidden * each);
-    ref->scores = host_memory(limits->n_context * each);
     ref->sums = host_memory(limits->n_cols * each);
     ref->low = limits->n_rank ? host_memory(limits->n_rank * each) : NULL;
     const bool low = ref->low || !limits->n_rank;
-    if (!ref->weights || !ref->hidden || !ref->scores || !ref->sums || !low) {
+    if (!ref->weights || !ref->hidden || !ref->sums || !low) {
         ref_release(ref);
         return fail_memory(&d->error, "the work space of device ref");
     }
     ref->host.limits = *limits;
+    return OK;
+}
+
+static Status ref_reserve_context(Device *d, int64_t n_positions)
+{
+    Ref *ref = (Ref *)d;
+    int64_t n_bytes;
+    if (n_positions <= ref->n_scores) return OK;
+    double *scores = checked_mul(n_positions, sizeof *scores, &n_bytes) ? host_memory(n_bytes) : NULL;
+    if (!scores) return fail_memory(&d->error, "the work space of device ref for so long a context");
+    free(ref->scores);
+    ref->scores = scores;
+    ref->n_scores = n_positions;
     return OK;
 }
 
@@ -230,10 +245,10 @@ static Status ref_attend(Device *d, Tensor *y, const Tensor *q, const KvView *kv
     for (int64_t t = 0; t < q->rows; t++) {
         const int64_t n_kv_heads = kv->pages[t][0].cols / kv->head_size,
                       group = n_heads / n_kv_heads;
-        if (kv->positions[t] - kv_first(kv, t) >= ((Ref *)d)->host.limits.n_context)
+        if (kv->positions[t] - kv_first(kv, t) >= ((Ref *)d)->n_scores)
             return fail(&d->error, BAD_ARGUMENT,
                         "attend: position %d lies beyond the reserved context of %lld",
-                        (int)kv->positions[t], (long long)((Ref *)d)->host.limits.n_context);
+                        (int)kv->positions[t], (long long)((Ref *)d)->n_scores);
         for (int64_t h = 0; h < n_heads; h++)
             attend_head((Ref *)d, row_f32(y, t) + h * kv->head_size,
                         row_f32(q, t) + h * kv->head_size, kv, t, h / group);
@@ -319,6 +334,7 @@ static const DeviceOps ref_ops = {
     .fill = host_fill,
     .fill_rows = 1,
     .reserve = ref_reserve,
+    .reserve_context = ref_reserve_context,
     .wait = host_wait,
     .close = ref_close,
     .embed = ref_embed,

@@ -23,7 +23,7 @@ static Device *opened(const char *name, int n_threads, const char *cpu_set)
                                              .n_hidden = F,
                                              .n_used = U,
                                              .n_heads = HEADS,
-                                             .n_context = POSITIONS,
+                                             .head_size = HEAD,
                                              .n_rank = RANK_MAX }));
     return d;
 }

@@ -78,7 +78,8 @@ static Past past_new(const char *device, const char *set, int n_threads, Shape s
     if (device_open(device, &options, &p->d, &error) != OK) fail_msg("%s", error.text);
     MUST(p->d->ops->reserve(p->d, &(DeviceLimits){
         .n_tokens = N_SEQUENCES * PROMPT, .n_cols = 8 * query_width(p), .n_width = 32, .n_hidden = 32, .n_used = 1,
-        .n_heads = shape.n_kv_heads * shape.group, .n_context = POSITIONS }));
+        .n_heads = shape.n_kv_heads * shape.group, .head_size = shape.head_size }));
+    MUST(p->d->ops->reserve_context(p->d, POSITIONS));
     p->kv = random_floats((int64_t)N_SEQUENCES * POSITIONS * 2 * keys_width(p), 7);
     p->q = random_floats((int64_t)N_SEQUENCES * PROMPT * query_width(p), 8);
     p->kv[(int64_t)(POSITIONS - 20) * 2 * keys_width(p) + keys_width(p)] = bad_value;
@@ -238,7 +239,7 @@ static void heads_that_are_not_whole_blocks_are_refused(void **state)
         const int32_t position = 0;
         assert_int_equal(device_open(kinds[i], &(DeviceOptions){ .n_threads = 1 }, &p->d, NULL), OK);
         MUST(p->d->ops->reserve(p->d, &(DeviceLimits){ .n_tokens = 1, .n_cols = 160, .n_width = 32, .n_hidden = 32,
-                                                       .n_used = 1, .n_heads = 4, .n_context = 64 }));
+                                                       .n_used = 1, .n_heads = 4, .head_size = 40 }));
         Tensor page = tensor_of(p, Q8_0, 2 * PAGE, 160, NULL), k = tensor_of(p, F32, 1, 160, NULL);
         const Tensor *pages[1] = { &page };
         KvView view = view_of(p);

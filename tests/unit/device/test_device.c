@@ -92,7 +92,7 @@ static void more_than_reserved_is_refused(void **state)
         const Tensor *ws[] = { &w };
         assert_int_equal(d->ops->project(d, ys, &x, ws, 1), BAD_ARGUMENT);         /* nothing yet */
         DeviceLimits limits = {
-            .n_tokens = 2, .n_cols = 8, .n_width = 8, .n_hidden = 8, .n_used = 1, .n_heads = 1, .n_context = 4};
+            .n_tokens = 2, .n_cols = 8, .n_width = 8, .n_hidden = 8, .n_used = 1, .n_heads = 1, .head_size = 8};
         MUST(d->ops->reserve(d, &limits));
         assert_int_equal(d->ops->project(d, ys, &x, ws, 1), BAD_ARGUMENT);         /* T too large */
         assert_string_equal(d->error.text, "project: 3 rows of 8 were asked for, 2 of 8 reserved");
@@ -104,6 +104,42 @@ static void more_than_reserved_is_refused(void **state)
         assert_int_equal(d->ops->project(d, ys, &x, ws, 1), BAD_ARGUMENT); /* and nothing is left */
         d->ops->free(d, &x);
         d->ops->free(d, &w);
+        d->ops->free(d, &y);
+        device_close(d);
+    }
+}
+
+/* Sequences of any length may be opened beside each other; one that is too long takes nothing from the others. */
+static void room_for_sequences_only_grows(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = { "ref", "cpu" };
+    for (int i = 0; i < ARRAY_LEN(kinds); i++) {
+        Device *d;
+        assert_int_equal(device_open(kinds[i], &(DeviceOptions){ .n_threads = 2 }, &d, NULL), OK);
+        MUST(d->ops->reserve(d, &(DeviceLimits){ .n_tokens = 1, .n_cols = 32, .n_width = 32, .n_hidden = 32, .n_used = 1,
+                                                 .n_heads = 1, .head_size = 32 }));
+        MUST(d->ops->reserve_context(d, 64));
+        assert_int_equal(d->ops->reserve_context(d, INT64_MAX / 2), NO_MEMORY);
+        assert_non_null(strstr(d->error.text, "context"));
+        MUST(d->ops->reserve_context(d, 8));
+
+        static const float ones[32] = { 1.0f };
+        const int32_t position = 40;
+        Tensor page = made(d, F32, 2 * 64, 32, NULL), k = made(d, F32, 1, 32, ones), y = made(d, F32, 1, 32, NULL);
+        const Tensor *pages[] = { &page };
+        KvView kv = { .pages = pages, .v_row = 64, .page_tokens = 64, .head_size = 32 };
+        for (int32_t at = 0; at <= position; at++) {
+            kv.positions = &at;
+            MUST(d->ops->kv_write(d, &kv, &k, &k));
+        }
+        kv.positions = &position;
+        MUST(d->ops->attend(d, &y, &k, &kv));
+        float got[32];
+        MUST(d->ops->download(d, got, &y, sizeof got));
+        assert_true(got[0] > 0.999f && got[0] < 1.001f);
+        d->ops->free(d, &page);
+        d->ops->free(d, &k);
         d->ops->free(d, &y);
         device_close(d);
     }
@@ -140,6 +176,7 @@ int main(void)
         cmocka_unit_test(names_and_sets),
         cmocka_unit_test(memory_is_checked),
         cmocka_unit_test(more_than_reserved_is_refused),
+        cmocka_unit_test(room_for_sequences_only_grows),
         cmocka_unit_test(nan_stays_in_its_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -308,7 +308,8 @@ static inline Answer *answer(Device *d, const World *w, int rows_at_once)
                                             .n_hidden = F,
                                             .n_used = U,
                                             .n_heads = HEADS,
-                                            .n_context = POSITIONS}));
+                                            .head_size = HEAD}));
+    MUST(d->ops->reserve_context(d, POSITIONS));
     const int light = rows_at_once < T ? 16 * rows_at_once : ROWS;
     for (int first = 0; first < ROWS; first += light)
         answer_light(d, w, first, ROWS - first < light ? ROWS - first : light, a);
