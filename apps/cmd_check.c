@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "embedded.h"
 #include "json.h"
 
 /* A mixt_log_fn: the warnings of a check, for its JSON. */
@@ -12,7 +13,7 @@ static void keep_line(void *warnings, const char *line)
     json_text(warnings, line, strlen(line));
 }
 
-static Exit check_json(const App *app, const char *path)
+static Exit check_json(const App *app, const char *path, mixt_model_options *o)
 {
     Json       json = { 0 };
     char       line[1024];
@@ -21,7 +22,9 @@ static Exit check_json(const App *app, const char *path)
     json_key_text(&json, "path", path);
     json_key(&json, "warnings");
     json_open(&json, '[');
-    const mixt_status status = mixt_check(path, line, sizeof line, keep_line, &json, &error);
+    o->log      = keep_line;
+    o->log_user = &json;
+    const mixt_status status = mixt_check(path, o, line, sizeof line, &error);
     json_close(&json, ']');
     json_key_bool(&json, "ok", status == MIXT_OK);
     if (status != MIXT_OK) json_key_text(&json, "status", mixt_status_name(status));
@@ -34,12 +37,17 @@ static Exit check_json(const App *app, const char *path)
 
 Exit cmd_check(const App *app)
 {
-    const char *path = app->options->arguments[0];
-    char        line[1024];
-    mixt_error  error;
-    if (opt_flag(app->options, OPT_JSON)) return check_json(app, path);
-    if (mixt_check(path, line, sizeof line, remark_line, (void *)(uintptr_t)app, &error) != MIXT_OK)
-        return problem(app, &error, NULL);
+    const char        *path   = app->options->arguments[0];
+    const mixt_memory  inside = embedded_as(app, path);
+    mixt_model_options o      = mixt_model_defaults();
+    char               line[1024];
+    mixt_error         error;
+    o.memory   = &inside;
+    o.log      = remark_line;
+    o.log_user = (void *)(uintptr_t)app;
+    if (opt_flag(app->options, OPT_JSON)) return check_json(app, path, &o);
+    if (mixt_check(path, &o, line, sizeof line, &error) != MIXT_OK)
+        return embedded_problem(app, path, &error);
     out_format("%s\n", line);
     return DONE;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "embedded.h"
 #include "help.h"
 
 static bool belongs(const Option *option, const Command *command)
@@ -44,6 +45,12 @@ static bool takes_files(const Command *command)
 {
     return strstr(command->arguments, "MODEL") || strstr(command->arguments, "FILE") ||
            strstr(command->arguments, "DIR");
+}
+
+/* Where the name of the model in the program is good; doctor measures disks, which it is on none of. */
+static bool takes_model(const Command *command)
+{
+    return takes_files(command) && command->id != COMMAND_DOCTOR && embedded_model().name;
 }
 
 /* ---- bash ---- */
@@ -97,9 +104,13 @@ static void bash(void)
     out_text("' ;;\n  esac\n  if [[ -z $words && $current == -* ]]; then\n  case $command in\n");
     for (int i = 0; i < N_COMMANDS; i++)
         if (!commands[i].hidden) bash_options(&commands[i]);
-    out_text("  esac\n  fi\n"
+    out_text("  esac\n  fi\n  local models=\n  case $command in\n");
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (takes_model(&commands[i]))
+            out_format("    %s) models=%s ;;\n", commands[i].name, embedded_model().name);
+    out_text("  esac\n"
              "  if [[ -n $words ]]; then COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
-             "  else COMPREPLY=($(compgen -f -- \"$current\")); fi\n"
+             "  else COMPREPLY=($(compgen -f -W \"$models\" -- \"$current\")); fi\n"
              "}\n"
              "complete -o filenames -F _mixt mixt\n");
 }
@@ -134,6 +145,8 @@ static void zsh_command(const Command *command)
              "        '--help-all[all options]' \\\n");
     if (command->id == COMMAND_COMPLETION) out_text("        '1:shell:(bash zsh fish)' ;;\n");
     else if (command->id == COMMAND_HELP) out_text("        '1:command:($commands)' ;;\n");
+    else if (takes_model(command))
+        out_format("        '*:model:{compadd -- %s; _files}' ;;\n", embedded_model().name);
     else
         out_format("        '*:%s:%s' ;;\n", takes_files(command) ? "model" : "nothing",
                    takes_files(command) ? "_files" : " ");
@@ -190,6 +203,9 @@ static void fish(void)
         out_text("'\n");
         for (int k = 0; k < N_OPTIONS; k++)
             if (belongs(&options[k], &commands[i])) fish_option(&commands[i], &options[k]);
+        if (takes_model(&commands[i]))
+            out_format("complete -c mixt -n '__fish_seen_subcommand_from %s' -a %s -d 'the model in the program'\n",
+                       commands[i].name, embedded_model().name);
         out_format("complete -c mixt -n '__fish_seen_subcommand_from %s' -l help -l help-all\n",
                    commands[i].name);
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "embedded.h"
 #include "json.h"
 #include "machine_file.h"
 #include "progress.h"
@@ -18,7 +19,10 @@ static Exit choose_folder(const App *app, char **out)
     const char *path = app->options->n_arguments ? app->options->arguments[0] : NULL;
     *out = NULL;
     if (!path) return DONE;
-    if (stat(path, &info)) return complain(app, NO_INPUT, "%s: no such file or folder", path);
+    if (stat(path, &info))
+        return complain(app, NO_INPUT, "%s: %s", path,
+                        embedded_is(path) ? "lies in the program; name a folder whose disk is to be measured"
+                                          : "no such file or folder");
     char *copy = strdup(path);
     *out = !copy || S_ISDIR(info.st_mode) ? copy : strdup(dirname(copy));
     if (*out != copy) free(copy);

@@ -5,6 +5,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "embedded.h"
+
 enum { NAME_COLUMN = 2, HELP_COLUMN = 27, SCREEN_WIDTH = 80 };
 
 void option_usage(const Option *option, Buffer *out)
@@ -120,14 +122,24 @@ Exit help_command(const Command *command, bool all)
     return DONE;
 }
 
+void help_first_steps(Buffer *out)
+{
+    const char *name = embedded_model().name;
+    if (name) buffer_format(out, "mixt run\nmixt run %s", name);
+    else buffer_text(out, "mixt synth --like tiny -o tiny.gguf\nmixt run tiny.gguf");
+    buffer_text(out, " \"Once upon a time\" -n 64 --experts");
+}
+
 Exit help_program(void)
 {
     out_text("Usage: mixt COMMAND [options]\nRun sparse mixture-of-experts language models.\n\n");
     for (int i = 0; i < N_COMMANDS; i++)
         if (!commands[i].hidden) out_format("  %-12s %s\n", commands[i].name, commands[i].summary);
-    out_text("\nmixt COMMAND --help explains one. First steps:\n"
-             "  mixt synth --like tiny -o tiny.gguf\n"
-             "  mixt run tiny.gguf \"Once upon a time\" -n 64 --experts\n");
+    out_text("\nmixt COMMAND --help explains one. First steps:\n");
+    Buffer steps = { 0 };
+    help_first_steps(&steps);
+    out_examples(steps.data ? steps.data : "");
+    buffer_free(&steps);
     return DONE;
 }
 

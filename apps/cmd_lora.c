@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "adapters.h"
+#include "embedded.h"
 #include "json.h"
 #include "output.h"
 #include "progress.h"
@@ -78,12 +79,13 @@ static Exit show(const App *app)
 /* ---- merge ---- */
 
 /* The output is none of the files that are read. */
-static Exit check_output(const App *app, const char *from, const char *to)
+static Exit check_output(const App *app, const char *from, const mixt_memory *inside, const char *to)
 {
-    const mixt_model_options silent = mixt_model_defaults();
-    mixt_model              *model;
-    mixt_error               error;
-    if (mixt_model_open(from, &silent, &model, &error) != MIXT_OK) return problem(app, &error, NULL);
+    mixt_model_options silent = mixt_model_defaults();
+    mixt_model        *model;
+    mixt_error         error;
+    silent.memory = inside;
+    if (mixt_model_open(from, &silent, &model, &error) != MIXT_OK) return embedded_problem(app, from, &error);
     const Exit code = output_check(app, to, model);
     mixt_model_free(model);
     return code;
@@ -91,7 +93,8 @@ static Exit check_output(const App *app, const char *from, const char *to)
 
 static Exit merge_into(const App *app, const char *from, const char *to, const AdapterList *list)
 {
-    const Exit fit = check_output(app, from, to);
+    const mixt_memory inside = embedded_as(app, from);
+    const Exit        fit    = check_output(app, from, &inside, to);
     if (fit != DONE) return fit;
     Progress             progress = progress_begin("merging", true);
     mixt_convert_options settings = mixt_convert_defaults();
@@ -101,6 +104,7 @@ static Exit merge_into(const App *app, const char *from, const char *to, const A
     settings.log_user      = (void *)(uintptr_t)app;
     settings.progress      = progress_show;
     settings.progress_user = &progress;
+    settings.memory        = &inside;
     settings.adapters      = list->all;
     settings.n_adapters    = list->n;
     const mixt_status status = mixt_convert(from, to, &settings, &error);

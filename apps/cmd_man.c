@@ -149,8 +149,10 @@ static void page_of_program(void)
              "\\fB\\-\\-top\\-k\\fR is \\fBMIXT_TOP_K\\fR. The page of each command lists them. "
              "\\fBNO_COLOR\\fR takes the colours away.\n"
              ".SH FILES\n.TP\n$XDG_STATE_HOME/mixt/history\nLines typed in conversations.\n");
-    examples_section("mixt synth --like tiny -o tiny.gguf\n"
-                     "mixt run tiny.gguf \"Once upon a time\" -n 64 --experts");
+    Buffer steps = { 0 };
+    help_first_steps(&steps);
+    examples_section(steps.data ? steps.data : "");
+    buffer_free(&steps);
     exit_section();
 }
 

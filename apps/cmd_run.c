@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "conversation.h"
+#include "embedded.h"
 #include "speak.h"
 #include "talk.h"
 
@@ -77,6 +78,10 @@ static Exit answer(Speaker *s, const Buffer *prompt)
 Exit cmd_run(const App *app)
 {
     const Options *o       = app->options;
+    const char    *model   = o->n_arguments ? o->arguments[0] : embedded_model().name;
+    if (!model)
+        return complain(app, USAGE, "expected MODEL, for none was built into this program; usage: "
+                                    "mixt run MODEL [PROMPT] [options]");
     const bool     talking = o->n_arguments < 2 && isatty(STDIN_FILENO);
     if (talking && opt_flag(o, OPT_JSON))
         return complain(app, USAGE, "--json: expected PROMPT or text piped in");
@@ -88,7 +93,7 @@ Exit cmd_run(const App *app)
     Buffer  prompt  = { 0 };
     Exit    code    = talking ? DONE : read_prompt(app, &prompt);
     if (code == DONE && prompt.failed) code = complain(app, NO_FIT, "out of memory for the prompt");
-    if (code == DONE) code = speaker_open(&speaker, o->arguments[0]);
+    if (code == DONE) code = speaker_open(&speaker, model);
     if (code == DONE) code = talking ? talk(&speaker) : answer(&speaker, &prompt);
     if (interrupt_pending()) code = INTERRUPTED;
     buffer_free(&prompt);

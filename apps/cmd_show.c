@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "embedded.h"
 #include "json.h"
 #include "load.h"
 #include "show.h"
@@ -275,7 +276,7 @@ static Exit open_either(const App *app, Loaded *out)
         return DONE;
     }
     load_free(&alone);
-    return error.code ? problem(app, &error, NULL) : code;
+    return error.code ? embedded_problem(app, path, &error) : code;
 }
 
 Exit cmd_show(const App *app)

@@ -2,6 +2,7 @@
  * apps/cmd_train.c - teach a model from texts. */
 #include <mixt_tools.h>
 
+#include "embedded.h"
 #include "output.h"
 #include "train_view.h"
 
@@ -26,7 +27,10 @@ Exit cmd_train(const App *app)
     TrainView          view     = train_view(app);
     mixt_train_options settings = mixt_train_defaults();
     mixt_error         error;
-    settings.from          = opt_text(o, OPT_FROM);
+    const char        *from     = opt_text(o, OPT_FROM);
+    const mixt_memory  inside   = embedded_as(app, from);
+    settings.from          = from;
+    settings.memory        = &inside;
     settings.output        = to;
     settings.n_threads     = (int)opt_whole(o, OPT_THREADS);
     settings.cpu_set       = opt_text(o, OPT_CPU);

@@ -10,6 +10,8 @@ const Command *command_find(const char *name);
 Exit command_unknown(const App *app, const char *name);
 
 Exit help_program(void);
+/* What to type first: with a model in the program it needs no file.  Lines, the last without its end. */
+void help_first_steps(Buffer *out);
 Exit help_command(const Command *command, bool all);
 
 /* "-n, --tokens N", "--experts[=tokens]". */

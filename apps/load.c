@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "adapters.h"
+#include "embedded.h"
 #include "input.h"
 #include "output.h"
 #include "progress.h"
@@ -35,6 +36,8 @@ Exit load_quietly(const App *app, const char *path, bool vocab_only, Loaded *out
     options_here.vocab_only = vocab_only;
     options_here.log        = remark_line;
     options_here.log_user   = (void *)(uintptr_t)app;
+    const mixt_memory inside = embedded_as(app, path);
+    options_here.memory     = &inside;
     error->code             = MIXT_OK;
     const Exit code = choose_template(app, out, &options_here.chat_template);
     if (code != DONE) return code;
@@ -47,7 +50,7 @@ Exit load_model(const App *app, const char *path, bool vocab_only, Loaded *out)
 {
     mixt_error error;
     const Exit code = load_quietly(app, path, vocab_only, out, &error);
-    if (error.code) return problem(app, &error, NULL);
+    if (error.code) return embedded_problem(app, path, &error);
     return code == DONE ? output_spares(app, out->model) : code;
 }
 

@@ -80,6 +80,15 @@ typedef void (*mixt_log_fn)(void *user, const char *line);
 /* Long work: done and total in bytes.  Return non-zero to stop: the call ends with MIXT_CANCELLED. */
 typedef int (*mixt_progress_fn)(void *user, int64_t done_bytes, int64_t total_bytes);
 
+/* A GGUF file that already lies in memory, where a program carries its model inside itself.  Given in
+ * options, it is what `name` means there, whatever the disk has of that name; other paths are files.
+ * The bytes are not copied: they stay the caller's and must not change before the model is freed, or before
+ * mixt_check, mixt_convert or mixt_train return.  The struct is read during the call only. */
+typedef struct mixt_memory {
+    const char *name;               /* NULL: nothing                                           */
+    const void *bytes;  size_t n_bytes;
+} mixt_memory;
+
 /* Every options struct starts with its own size, so that old callers and new libraries can
  * meet; get one from its _defaults function and change what you need. */
 typedef struct mixt_model_options {
@@ -88,6 +97,7 @@ typedef struct mixt_model_options {
     const char *chat_template;      /* name of a built-in format, or Jinja source; NULL: the model's own */
     mixt_log_fn log;                /* NULL: silence                                           */
     void       *log_user;
+    const mixt_memory *memory;      /* a model that is no file; NULL: none                     */
 } mixt_model_options;
 
 /* GGUF file (any part of a split one), Hugging Face folder, Mistral folder, tokenizer.model, tokenizer.json.
@@ -99,7 +109,7 @@ MIXT_API void        mixt_model_free(mixt_model *model);
 
 typedef struct mixt_model_info {
     size_t      struct_bytes;
-    const char *path, *container;   /* "GGUF v3", "Hugging Face folder", ..                    */
+    const char *path, *container;   /* "GGUF v3", "GGUF v3 in memory", "Hugging Face folder", .. */
     const char *arch;               /* true architecture: "mixtral", "llama", ..; NULL: vocabulary only */
     const char *tokenizer;          /* "SentencePiece BPE", "byte-level BPE (llama-bpe)"; NULL: none */
     const char *template_name;      /* chat format in use; NULL: none known                     */

@@ -10,9 +10,9 @@ extern "C" {
 #endif
 
 /* Parse everything in a model file or folder: headers, every tensor's range, sizes, tokenizer, template.
- * `line` gets one sentence on success ("mixtral, 8 experts, ...").  A vocabulary alone passes too.
- * log: warnings, or NULL. */
-MIXT_API mixt_status mixt_check(const char *path, char *line, size_t line_room, mixt_log_fn log, void *log_user,
+ * `line` gets one sentence on success ("mixtral, 8 experts, ...").  A vocabulary alone passes too,
+ * whatever options say; NULL means the defaults. */
+MIXT_API mixt_status mixt_check(const char *path, const mixt_model_options *options, char *line, size_t line_room,
                                 mixt_error *error);
 
 /* Any model mixt_model_open accepts, to one GGUF v3 file: stacked experts, rows of q and k in GGUF order.
@@ -24,6 +24,7 @@ typedef struct mixt_convert_options {
     mixt_log_fn      log;           void *log_user;
     mixt_progress_fn progress;      void *progress_user;
     const mixt_adapter *adapters;   size_t n_adapters;
+    const mixt_memory  *memory;     /* a model that is no file; NULL: none                     */
 } mixt_convert_options;
 
 MIXT_API mixt_convert_options mixt_convert_defaults(void);
@@ -185,6 +186,7 @@ typedef struct mixt_train_options {
     bool          fresh;                /* do not go on from the folder's checkpoint            */
     mixt_log_fn   log;                  void *log_user;
     mixt_train_fn progress;             void *progress_user;
+    const mixt_memory *memory;          /* what `from` means when it is its name; NULL: none    */
 } mixt_train_options;
 
 /* Train as a configuration says (docs/howto/train.md), from its checkpoint where there is one.  The weights depend on

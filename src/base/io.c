@@ -62,6 +62,18 @@ Status file_open(const char *path, File *out, Error *error)
     return OK;
 }
 
+Status file_open_memory(const Memory *memory, File *out, Error *error)
+{
+    *out = (File){ .fd = -1 };
+    if (!memory->bytes || memory->n_bytes > INT64_MAX)
+        return fail(error, BAD_ARGUMENT, "%s: expected bytes in memory, found %s", memory->name,
+                    memory->bytes ? "more than there can be" : "none");
+    char *copy = strdup(memory->name);
+    if (!copy) return fail_memory(error, memory->name);
+    *out = (File){ .fd = -1, .n_bytes = (int64_t)memory->n_bytes, .path = copy, .memory = memory->bytes };
+    return OK;
+}
+
 void file_close(File *file)
 {
     if (file->fd >= 0) close(file->fd);
@@ -69,8 +81,18 @@ void file_close(File *file)
     *file = (File){ .fd = -1 };
 }
 
+static Status read_memory(const File *file, int64_t offset, void *to, size_t n_bytes, Error *error)
+{
+    if (offset < 0 || !range_inside((uint64_t)offset, n_bytes, (uint64_t)file->n_bytes))
+        return fail(error, IO_FAILED, "%s: expected %zu bytes at byte %lld, found the end at byte %lld",
+                    file->path, n_bytes, (long long)offset, (long long)file->n_bytes);
+    if (n_bytes) memcpy(to, file->memory + offset, n_bytes);
+    return OK;
+}
+
 Status file_read(const File *file, int64_t offset, void *to, size_t n_bytes, Error *error)
 {
+    if (file->memory) return read_memory(file, offset, to, n_bytes, error);
     char *at = to;
     while (n_bytes) {
         size_t want = n_bytes < TRANSFER_MAX ? n_bytes : TRANSFER_MAX;

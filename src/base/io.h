@@ -11,12 +11,18 @@
 /* ---- reading ---- */
 
 typedef struct File {
-    int     fd;                 /* -1: closed                                              */
-    int64_t n_bytes;            /* when it was opened                                      */
-    char   *path;               /* for messages; owned                                     */
+    int         fd;             /* -1: closed, or in memory                                */
+    int64_t     n_bytes;        /* when it was opened                                      */
+    char       *path;           /* for messages; owned                                     */
+    const char *memory;         /* its bytes, borrowed; NULL: they are on the disk         */
 } File;
 
+/* What a file would hold, where it already lies in memory.  Whoever opens `name` means these bytes. */
+typedef struct Memory { const char *name; const void *bytes; size_t n_bytes; } Memory;
+
 Status file_open(const char *path, File *out, Error *error);    /* NOT_FOUND, IO_FAILED    */
+/* Copies nothing but the name: the bytes must lie still until file_close. */
+Status file_open_memory(const Memory *memory, File *out, Error *error);
 void   file_close(File *file);                                  /* { .fd = -1 } is fine    */
 /* Exactly n_bytes from `offset`, any thread.  IO_FAILED when the file has become shorter. */
 Status file_read(const File *file, int64_t offset, void *to, size_t n_bytes, Error *error);

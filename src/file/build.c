@@ -60,7 +60,8 @@ Status build_file(Build *b, const char *path, int *file, Error *error)
     File *files = build_grow(&c->arena, c->files, c->n_files, sizeof *files);
     if (!files) return fail_memory(error, path);
     c->files = files;
-    TRY(file_open(path, &files[c->n_files], error));
+    File *next = &files[c->n_files];
+    TRY(b->memory ? file_open_memory(b->memory, next, error) : file_open(path, next, error));
     *file = c->n_files++;
     return OK;
 }

@@ -28,19 +28,44 @@ static Status open_file(Build *b, const char *path, Error *error)
     return tokenizer_file_read(b, path, error);
 }
 
+/* Of the formats we read, only GGUF is a whole model in one file. */
+static Status open_memory(Build *b, Error *error)
+{
+    const Memory *m = b->memory;
+    b->catalog->in_memory = true;
+    if (m->bytes && m->n_bytes < 4)
+        return fail(error, BAD_FILE, "%s: expected a GGUF file in memory, found %zu bytes", m->name, m->n_bytes);
+    if (m->bytes && memcmp(m->bytes, "GGUF", 4) != 0) {
+        const char *kind = foreign_kind(m->bytes, m->n_bytes < HEAD_BYTES ? m->n_bytes : HEAD_BYTES);
+        return fail(error, BAD_FILE, "%s: expected a GGUF file in memory, found %s", m->name,
+                    kind ? kind : "something else");
+    }
+    return gguf_read(b, m->name, error);
+}
+
+static Status open_disk(Build *b, const char *path, Error *error)
+{
+    struct stat info;
+    const bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    return folder ? folder_read(b, path, error) : open_file(b, path, error);
+}
+
 Status catalog_open(const char *path, Catalog *out, Error *error)
+{
+    return catalog_open_with(NULL, path, out, error);
+}
+
+Status catalog_open_with(const Memory *memory, const char *path, Catalog *out, Error *error)
 {
     *out = (Catalog){ .vocab = { .bos = -1, .eos = -1, .unknown = -1 } };
     Build build = { .catalog = out };
+    if (memory && memory->name && strcmp(memory->name, path) == 0) build.memory = memory;
     out->path = build_text(&build, path, strlen(path));
     if (!out->path) {
         catalog_close(out);
         return fail_memory(error, path);
     }
-    struct stat info;
-    const bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-    const Status status =
-        folder ? folder_read(&build, path, error) : open_file(&build, path, error);
+    const Status status = build.memory ? open_memory(&build, error) : open_disk(&build, path, error);
     if (status != OK) catalog_close(out);
     return status;
 }

@@ -58,6 +58,7 @@ typedef struct Setting {
 typedef struct Catalog {
     Source      source;
     const char *path;                       /* as given                                     */
+    bool        in_memory;                  /* then path is a name and no file's            */
     int         gguf_version;               /* 2 or 3; 0 when not GGUF                       */
     File       *files;       int n_files;
     FileTensor *tensors;     int64_t n_tensors;
@@ -73,6 +74,9 @@ typedef struct Catalog {
 /* Opens and checks; *out is released with catalog_close.  Codes: NOT_FOUND, IO_FAILED,
  * BAD_FILE, UNSUPPORTED, NO_MEMORY. */
 Status catalog_open(const char *path, Catalog *out, Error *error);
+/* The same, but a path that is the name of `memory` means the GGUF file there, whatever the disk has.
+ * The bytes are borrowed until catalog_close.  NULL, or a NULL name: nothing is in memory. */
+Status catalog_open_with(const Memory *memory, const char *path, Catalog *out, Error *error);
 void   catalog_close(Catalog *catalog);
 
 const FileTensor *catalog_tensor(const Catalog *catalog, const char *name);         /* or NULL */
@@ -86,7 +90,7 @@ Status catalog_read(const Catalog *catalog, const FileTensor *tensor, int64_t be
                     size_t n_bytes, Error *error);
 
 /* Paths of every file the model was read from, and of all others in its folder; NULL-ended, kept in the
- * catalog's arena.  What no output may overwrite. */
+ * catalog's arena.  What no output may overwrite; nothing, when it was read from memory. */
 Status catalog_files(Catalog *catalog, const char *const **out, Error *error);
 
 #endif

@@ -47,7 +47,10 @@ static Status add_folder(List *list, DIR *folder, Error *error)
 
 Status catalog_files(Catalog *c, const char *const **out, Error *error)
 {
+    static const char *const none[] = {NULL};
     List list = { .catalog = c };
+    *out = none;
+    if (c->in_memory) return OK;
     TRY(add(&list, c->path, error));
     for (int i = 0; i < c->n_files; i++) TRY(add(&list, c->files[i].path, error));
     DIR *folder = opendir(c->path);

@@ -252,7 +252,7 @@ static Status read_any(Gguf *g, Build *b, const char *path, Error *error)
 {
     size_t prefix_bytes;
     int no, count;
-    if (split_name(path, &prefix_bytes, &no, &count) && count > 1)
+    if (!b->memory && split_name(path, &prefix_bytes, &no, &count) && count > 1)
         return read_split(g, b, path, prefix_bytes, count, error);
 
     TRY(next_part(g, b, path, 0, NUMBERS_KEPT_MAX, error));

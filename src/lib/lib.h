@@ -38,6 +38,9 @@ mixt_status answer(mixt_error *error, Status status, const Error *inside);
 /* An options struct may be older than we are: what it does not have keeps its default. */
 void take_options(void *into, size_t our_bytes, const void *given);
 
+/* { 0 } for NULL. */
+Memory take_memory(const mixt_memory *given);
+
 /* Adapters as somebody named them, open; adapters_free in every case. */
 typedef struct Adapters { AdapterFile *files; AdapterUse *uses; int n; } Adapters;
 Status adapters_open(const mixt_adapter *given, size_t n, Adapters *out, Error *error);     /* adapter.c */

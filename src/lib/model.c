@@ -18,7 +18,10 @@ static void name_container(mixt_model *m)
     const char *names[] = { "GGUF", "Hugging Face folder", "Mistral folder", "tokenizer file" };
     if (c->source == SOURCE_GGUF)
         snprintf(m->container, sizeof m->container,
-                 c->n_files > 1 ? "GGUF v%d in %d parts" : "GGUF v%d", c->gguf_version, c->n_files);
+                 c->in_memory     ? "GGUF v%d in memory"
+                 : c->n_files > 1 ? "GGUF v%d in %d parts"
+                                  : "GGUF v%d",
+                 c->gguf_version, c->n_files);
     else
         snprintf(m->container, sizeof m->container, "%s", names[c->source]);
 }
@@ -49,7 +52,8 @@ static Status open_network(mixt_model *m, const mixt_model_options *o, Error *er
 
 static Status open_all(mixt_model *m, const char *path, const mixt_model_options *o, Error *error)
 {
-    TRY(catalog_open(path, &m->catalog, error));
+    const Memory memory = take_memory(o->memory);
+    TRY(catalog_open_with(&memory, path, &m->catalog, error));
     name_container(m);
     if (!o->vocab_only) TRY(open_network(m, o, error));
     TRY(open_tokenizer(m, error));

@@ -37,6 +37,11 @@ void take_options(void *into, size_t our_bytes, const void *given)
     memcpy(into, given, theirs < our_bytes ? theirs : our_bytes);
 }
 
+Memory take_memory(const mixt_memory *given)
+{
+    return given ? (Memory){ given->name, given->bytes, given->n_bytes } : (Memory){ 0 };
+}
+
 const char *mixt_version(void)
 {
     return MIXT_VERSION;

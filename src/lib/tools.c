@@ -39,10 +39,11 @@ static void describe(const mixt_model *m, char *line, size_t room)
 
 /* A GGUF file without tensors and a bare tokenizer are vocabularies; a folder with a configuration
  * and no weights is a model that has not arrived whole. */
-static Status is_vocabulary(const char *path, bool *out, Error *error)
+static Status is_vocabulary(const char *path, const mixt_memory *given, bool *out, Error *error)
 {
     Catalog catalog;
-    TRY(catalog_open(path, &catalog, error));
+    const Memory memory = take_memory(given);
+    TRY(catalog_open_with(&memory, path, &catalog, error));
     *out = catalog.source == SOURCE_TOKENIZER ||
            (catalog.source == SOURCE_GGUF && catalog.n_tensors == 0 &&
             catalog.vocab.kind != VOCAB_NONE);
@@ -50,18 +51,18 @@ static Status is_vocabulary(const char *path, bool *out, Error *error)
     return OK;
 }
 
-mixt_status mixt_check(const char *path, char *line, size_t line_room, mixt_log_fn log,
-                       void *log_user, mixt_error *error)
+mixt_status mixt_check(const char *path, const mixt_model_options *options, char *line,
+                       size_t line_room, mixt_error *error)
 {
     Error inside = { 0 };
-    mixt_model_options options = mixt_model_defaults();
-    options.log = log;
-    options.log_user = log_user;
-    const Status status = is_vocabulary(path, &options.vocab_only, &inside);
+    mixt_model_options o = mixt_model_defaults();
+    take_options(&o, sizeof o, options);
+    o.struct_bytes = sizeof o;
+    const Status status = is_vocabulary(path, o.memory, &o.vocab_only, &inside);
     if (status != OK) return answer(error, status, &inside);
 
     mixt_model *model;
-    mixt_status checked = mixt_model_open(path, &options, &model, error);
+    mixt_status checked = mixt_model_open(path, &o, &model, error);
     if (checked != MIXT_OK) return checked;
     if (model->format_error.code != OK)
         checked = answer(error, model->format_error.code, &model->format_error);
@@ -91,7 +92,8 @@ mixt_status mixt_convert(const char *from, const char *to, const mixt_convert_op
                                 .progress = o.progress,
                                 .progress_user = o.progress_user,
                                 .adapters = adapters.uses,
-                                .n_adapters = adapters.n };
+                                .n_adapters = adapters.n,
+                                .memory = take_memory(o.memory) };
     if (status == OK) status = convert(from, to, &in, &inside);
     adapters_free(&adapters);
     return answer(error, status, &inside);

@@ -67,6 +67,7 @@ mixt_status mixt_train(const char *config, const mixt_train_options *options, mi
         .config = config,
         .from = o.from,
         .output = o.output,
+        .memory = take_memory(o.memory),
         .n_threads = o.n_threads,
         .cpu_set = o.cpu_set,
         .fresh = o.fresh,

@@ -331,7 +331,7 @@ Status convert(const char *from, const char *to, const ConvertOptions *options, 
     Conversion c = { .options = options,
                      .meter = { .progress = options->progress, .user = options->progress_user } };
     TRY(parse_type(options->type, &c, error));
-    TRY(catalog_open(from, &c.catalog, error));
+    TRY(catalog_open_with(&options->memory, from, &c.catalog, error));
     Status status = plan(&c, error);
     if (status == OK) status = write_model(&c, to, error);
     lora_map_free(c.lora);

@@ -10,6 +10,7 @@ typedef struct ConvertOptions {
     void      (*log)(void *user, const char *line);  void *log_user;
     int       (*progress)(void *user, int64_t done_bytes, int64_t total_bytes);  void *progress_user;
     const AdapterUse *adapters;  int n_adapters;    /* added to the weights                 */
+    Memory      memory;                 /* what is meant when `from` is its name            */
 } ConvertOptions;
 
 Status convert(const char *from, const char *to, const ConvertOptions *options, Error *error);

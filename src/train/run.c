@@ -35,13 +35,20 @@ static Status make_folder(const char *path, Error *error)
     return fail(error, IO_FAILED, "%s: cannot make the folder: %s", path, strerror(errno));
 }
 
+/* Only the caller speaks of memory: a configuration's `from` is a file. */
+static const Memory *memory_from(const Run *r)
+{
+    const TrainOptions *o = &r->o;
+    return o->from && o->memory.name && strcmp(o->from, o->memory.name) == 0 ? &o->memory : NULL;
+}
+
 static Status list_inputs(Run *r, Error *error)
 {
     int n = 0;
     r->inputs = calloc((size_t)r->data.n_corpora + 4, sizeof *r->inputs);
     if (!r->inputs) return fail_memory(error, "the names of files");
     r->inputs[n++] = r->config.path;
-    if (r->config.from) r->inputs[n++] = r->config.from;
+    if (r->config.from && !memory_from(r)) r->inputs[n++] = r->config.from;
     if (r->config.vocabulary) r->inputs[n++] = r->config.vocabulary;
     for (int i = 0; i < r->data.n_corpora; i++) r->inputs[n++] = r->data.corpora[i].path;
     return OK;
@@ -216,7 +223,7 @@ static Status open_net(Run *r, Error *error)
     Status status;
     if (r->config.from) {
         Catalog catalog;
-        TRY(catalog_open(r->config.from, &catalog, error));
+        TRY(catalog_open_with(memory_from(r), r->config.from, &catalog, error));
         status = load_net(r, &catalog, error);
         catalog_close(&catalog);
     } else {
@@ -401,7 +408,8 @@ static Status open_all(Run *r, Error *error)
     if (r->o.output) r->config.output = r->o.output;
     TRY(make_folder(c->folder, error));
     TRY(open_machine(r, error));
-    TRY(vocabulary_open(c->vocabulary ? c->vocabulary : c->from, c, &r->vocabulary, error));
+    TRY(vocabulary_open(c->vocabulary ? NULL : memory_from(r), c->vocabulary ? c->vocabulary : c->from, c,
+                        &r->vocabulary, error));
     TRY(open_data(r, error));
     TRY(list_inputs(r, error));
     TRY(try_outputs(r, error));

@@ -3,7 +3,7 @@
 #ifndef TRAIN_TRAIN_H
 #define TRAIN_TRAIN_H
 
-#include "base/base.h"
+#include "base/io.h"
 
 typedef enum TrainStage {
     TRAIN_PASS,                 /* one pass of a step is done; asks whether to go on       */
@@ -35,6 +35,7 @@ typedef struct TrainProgress {
 typedef struct TrainOptions {
     const char *config;
     const char *from, *output;              /* NULL: as the configuration says             */
+    Memory      memory;                     /* what is meant when `from` is its name       */
     int         n_threads;                  /* 0: as the configuration says                */
     const char *cpu_set;                    /* NULL: the best there is                     */
     bool        fresh;                      /* a checkpoint that is there is not continued */

@@ -50,9 +50,9 @@ static Status open_format(Vocabulary *v, const Config *c, Error *error)
     return template_new(v->source, v->source_bytes, name, &v->format, error);
 }
 
-static Status open_all(Vocabulary *v, const char *path, const Config *c, Error *error)
+static Status open_all(Vocabulary *v, const Memory *memory, const char *path, const Config *c, Error *error)
 {
-    TRY(catalog_open(path, &v->catalog, error));
+    TRY(catalog_open_with(memory, path, &v->catalog, error));
     if (v->catalog.vocab.kind == VOCAB_NONE)
         return fail(error, BAD_FILE, "%s: expected a vocabulary, found none", path);
     TRY(tokenizer_new(&v->catalog.vocab, path, &v->tokenizer, error));
@@ -61,10 +61,10 @@ static Status open_all(Vocabulary *v, const char *path, const Config *c, Error *
     return open_format(v, c, error);
 }
 
-Status vocabulary_open(const char *path, const Config *c, Vocabulary *out, Error *error)
+Status vocabulary_open(const Memory *memory, const char *path, const Config *c, Vocabulary *out, Error *error)
 {
     *out = (Vocabulary){ 0 };
-    const Status status = open_all(out, path, c, error);
+    const Status status = open_all(out, memory, path, c, error);
     if (status != OK) vocabulary_free(out);
     return status;
 }

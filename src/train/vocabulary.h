@@ -16,8 +16,8 @@ typedef struct Vocabulary {
 } Vocabulary;
 
 /* `path` is a model or a bare vocabulary; `chat_template` a built-in name or a file beside the configuration, NULL:
- * what the file brings. */
-Status vocabulary_open(const char *path, const Config *config, Vocabulary *out, Error *error);
+ * what the file brings.  `memory` as in catalog_open_with. */
+Status vocabulary_open(const Memory *memory, const char *path, const Config *config, Vocabulary *out, Error *error);
 void   vocabulary_free(Vocabulary *vocabulary);
 
 ChatReader vocabulary_reader(const Vocabulary *vocabulary);

@@ -35,11 +35,11 @@ def environment(**more):
     return clean
 
 
-def mixt(*words, given=b"", env=None, timeout=120, **more):
+def mixt(*words, given=b"", env=None, timeout=120, program=MIXT, **more):
     """Runs mixt with `given` on stdin; stdout and stderr come back as bytes."""
     if "stdin" not in more:
         more["input"] = given
-    return subprocess.run([MIXT, *map(str, words)], env=env or environment(), timeout=timeout,
+    return subprocess.run([program, *map(str, words)], env=env or environment(), timeout=timeout,
                           stdout=more.pop("stdout", subprocess.PIPE), stderr=subprocess.PIPE, **more)
 
 

@@ -21,13 +21,13 @@ PATIENCE_S = 60
 class Terminal:
     """mixt behind a terminal of 24 rows and 80 columns."""
 
-    def __init__(self, *words, **env):
+    def __init__(self, *words, program=MIXT, **env):
         self.seen, self.status = b"", None
-        words = [MIXT, *map(str, words)]
+        words = [program, *map(str, words)]
         where = environment(**env)
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.execve(MIXT, words, where)
+            os.execve(program, words, where)
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
 
     def type(self, text):

@@ -103,7 +103,7 @@ class Mistakes(Case):
         self.one_line(self.expect(mixt("show", "m", "--temp", "1"), 64), "does not belong")
 
     def test_too_few_and_too_many(self):
-        for command in ("run", "show", "check", "convert", "tokenize", "detokenize", "prompt", "logits", "routes"):
+        for command in ("show", "check", "convert", "tokenize", "detokenize", "prompt", "logits", "routes"):
             self.one_line(self.expect(mixt(command), 64), "expected", "usage: mixt " + command)
         self.one_line(self.expect(mixt("show", "a", "b"), 64), "unexpected 'b'")
 
@@ -198,7 +198,7 @@ class ExitCodes(Case):
 
     def test_version(self):
         text = self.expect(mixt("version"), 0).stdout.decode()
-        self.assertTrue(re.fullmatch(r"mixt \d+\.\d+\.\d+\n", text), text)
+        self.assertTrue(re.fullmatch(r"mixt \d+\.\d+\.\d+\n(with the model \S+, .+\n)?", text), text)
         self.assertEqual(mixt("--version").stdout.decode(), text)
 
 

@@ -125,7 +125,7 @@ static mixt_status chat(Answer *answer, mixt_error *error)
 
 static mixt_status check(Answer *answer, mixt_error *error)
 {
-    const mixt_status status = mixt_check(model_path, answer->text, sizeof answer->text, NULL, NULL, error);
+    const mixt_status status = mixt_check(model_path, NULL, answer->text, sizeof answer->text, error);
     answer->n_bytes = status == MIXT_OK ? strlen(answer->text) : 0;
     return status;
 }

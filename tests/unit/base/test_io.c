@@ -152,6 +152,34 @@ static void what_cannot_be_opened(void **state)
     unlink(in_scratch("fifo"));
 }
 
+/* Nobody is asked: no fault of a disk reaches it. */
+static void memory_is_read_like_a_file(void **state)
+{
+    (void)state;
+    Error error;
+    File file;
+    char got[8] = "";
+    const char *bytes = "0123456789";
+    arm(IO_READ, 0, EIO);
+    assert_int_equal(file_open_memory(&(Memory){ "digits", bytes, 10 }, &file, &error), OK);
+    assert_int_equal(file.n_bytes, 10);
+    assert_int_equal(file_read(&file, 6, got, 4, &error), OK);
+    assert_string_equal(got, "6789");
+    assert_int_equal(file_read(&file, 10, got, 0, &error), OK);
+    const struct { int64_t offset; size_t n; } outside[] = {
+        { 7, 4 }, { 11, 0 }, { -1, 1 }, { 10, 1 }, { INT64_MAX, 1 }, { 0, SIZE_MAX },
+    };
+    for (int i = 0; i < ARRAY_LEN(outside); i++) {
+        assert_int_equal(file_read(&file, outside[i].offset, got, outside[i].n, &error), IO_FAILED);
+        assert_non_null(strstr(error.text, "digits"));
+    }
+    assert_string_equal(got, "6789");
+    file_close(&file);
+    assert_null(file.memory);
+    assert_int_equal(file_open_memory(&(Memory){ "digits", NULL, 0 }, &file, &error), BAD_ARGUMENT);
+    file_close(&file);
+}
+
 static void slurping(void **state)
 {
     (void)state;
@@ -472,6 +500,7 @@ int main(void)
         cmocka_unit_test(reading_past_the_end),
         cmocka_unit_test(what_cannot_be_opened),
         cmocka_unit_test(slurping),
+        cmocka_unit_test_teardown(memory_is_read_like_a_file, disarm),
         cmocka_unit_test_teardown(every_read_can_fail, disarm),
         cmocka_unit_test_teardown(every_write_can_fail, disarm),
         cmocka_unit_test_teardown(short_writes_lose_nothing, disarm),

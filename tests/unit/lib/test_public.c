@@ -129,6 +129,117 @@ static void its_files_are_known(void **state)
     for (size_t i = 0; files[i]; i++) assert_int_equal(access(files[i], R_OK), 0);
 }
 
+/* ---- a model that is no file ---- */
+
+static char  *whole;            /* the bytes of the file                                  */
+static size_t n_whole;
+
+static void read_whole(void)
+{
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, 0, SEEK_END), 0);
+    n_whole = (size_t)ftell(f);
+    rewind(f);
+    whole = malloc(n_whole);
+    assert_non_null(whole);
+    assert_int_equal(fread(whole, 1, n_whole, f), n_whole);
+    fclose(f);
+}
+
+static void bytes_in_memory_are_as_good_as_a_file(void **state)
+{
+    (void)state;
+    read_whole();
+    mixt_memory memory = { "inside", whole, n_whole };
+    mixt_model_options o = mixt_model_defaults();
+    o.memory = &memory;
+    mixt_model *inside;
+    must(mixt_model_open("inside", &o, &inside, &error));
+    memory = (mixt_memory){ 0 };                        /* was read during the call only          */
+    const mixt_model_info want = mixt_model_read(model), got = mixt_model_read(inside);
+    assert_string_equal(got.path, "inside");
+    assert_string_equal(got.container, "GGUF v3 in memory");
+    assert_int_equal(got.n_values, want.n_values);
+    assert_null(mixt_model_files(inside)[0]);           /* nothing that an output could destroy   */
+
+    const mixt_token tokens[5] = { 1, 300, 301, 302, 303 };
+    mixt_session *file = session_with(tokens, 5);
+    for (size_t slots = 0; slots <= 3; slots += 3) {    /* all experts at once; fetched when needed */
+        mixt_engine_options e = mixt_engine_defaults();
+        mixt_engine *other;
+        mixt_session *s;
+        e.n_threads = 2;
+        e.expert_slots = slots;
+        must(mixt_engine_new(inside, &e, &other, &error));
+        must(mixt_session_new(other, 0, &s, &error));
+        must(mixt_session_sync(s, tokens, 5, &error));
+        assert_memory_equal(mixt_session_logits(s), mixt_session_logits(file),
+                            (size_t)want.n_vocab * sizeof(float));
+        mixt_session_free(s);
+        mixt_engine_free(other);
+    }
+    mixt_session_free(file);
+    mixt_model_free(inside);
+    free(whole);
+}
+
+static void only_its_name_means_it(void **state)
+{
+    (void)state;
+    read_whole();
+    const mixt_memory memory = { path, "GGUF", 4 };
+    mixt_model_options o = mixt_model_defaults();
+    mixt_model *m;
+    o.memory = &memory;
+    assert_int_equal(mixt_model_open(path, &o, &m, &error), MIXT_BAD_FILE);     /* not the disk's   */
+    const mixt_memory other = { "inside", whole, n_whole }, nameless = { NULL, whole, n_whole };
+    o.memory = &other;
+    must(mixt_model_open(path, &o, &m, &error));
+    assert_string_equal(mixt_model_read(m).container, "GGUF v3");
+    mixt_model_free(m);
+    o.memory = &nameless;
+    assert_int_equal(mixt_model_open("inside", &o, &m, &error), MIXT_NOT_FOUND);
+    free(whole);
+}
+
+static void wrong_bytes_in_memory_are_named(void **state)
+{
+    (void)state;
+    read_whole();
+    char line[512];
+    mixt_model *m;
+    const struct { const void *bytes; size_t n; mixt_status want; const char *word; } bad[] = {
+        { NULL, 0, MIXT_BAD_ARGUMENT, "none" },
+        { NULL, 100, MIXT_BAD_ARGUMENT, "none" },
+        { "", 0, MIXT_BAD_FILE, "0 bytes" },
+        { "GGU", 3, MIXT_BAD_FILE, "3 bytes" },
+        { "abcdefgh", 8, MIXT_BAD_FILE, "something else" },
+        { "<!DOCTYPE html><html>", 21, MIXT_BAD_FILE, "HTML page" },
+        { whole, 4, MIXT_BAD_FILE, "end of the file" },
+        { whole, n_whole / 2, MIXT_BAD_FILE, "" },
+        { whole, n_whole - 1, MIXT_BAD_FILE, "" },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        const mixt_memory memory = { "inside", bad[i].bytes, bad[i].n };
+        mixt_model_options o = mixt_model_defaults();
+        mixt_convert_options c = mixt_convert_defaults();
+        char out[600];
+        snprintf(out, sizeof out, "%s/never.gguf", test_scratch());
+        o.memory = c.memory = &memory;
+        for (int call = 0; call < 3; call++) {
+            const mixt_status got = call == 0   ? mixt_model_open("inside", &o, &m, &error)
+                                    : call == 1 ? mixt_check("inside", &o, line, sizeof line, &error)
+                                                : mixt_convert("inside", out, &c, &error);
+            if (got != bad[i].want || strncmp(error.text, "inside: ", 8) != 0 || !strstr(error.text, bad[i].word))
+                fail_msg("case %zu, call %d: want %d, 'inside: .. %s', got %d: %s", i, call, bad[i].want,
+                         bad[i].word, got, got ? error.text : "fine");
+        }
+        assert_int_not_equal(access(out, F_OK), 0);
+    }
+    free(whole);
+}
+
 /* ---- text ---- */
 
 static void text_survives_the_road_to_tokens(void **state)
@@ -457,10 +568,10 @@ static void check_gives_one_line(void **state)
 {
     (void)state;
     char line[512] = "";
-    must(mixt_check(path, line, sizeof line, NULL, NULL, &error));
+    must(mixt_check(path, NULL, line, sizeof line, &error));
     assert_non_null(strstr(line, "8 experts"));
     assert_null(strchr(line, '\n'));
-    assert_int_equal(mixt_check("/no/such", line, sizeof line, NULL, NULL, &error), MIXT_NOT_FOUND);
+    assert_int_equal(mixt_check("/no/such", NULL, line, sizeof line, &error), MIXT_NOT_FOUND);
 }
 
 static void arrays_are_written_for_numpy(void **state)
@@ -503,6 +614,9 @@ int main(void)
         cmocka_unit_test(what_cannot_be_opened_is_named),
         cmocka_unit_test(older_options_are_understood),
         cmocka_unit_test(its_files_are_known),
+        cmocka_unit_test(bytes_in_memory_are_as_good_as_a_file),
+        cmocka_unit_test(only_its_name_means_it),
+        cmocka_unit_test(wrong_bytes_in_memory_are_named),
         cmocka_unit_test(a_step_can_be_stopped),
         cmocka_unit_test(text_survives_the_road_to_tokens),
         cmocka_unit_test(sizes_are_measured_before_they_are_filled),
