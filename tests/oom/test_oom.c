@@ -130,6 +130,19 @@ static mixt_status check(Answer *answer, mixt_error *error)
     return status;
 }
 
+static char  *model_bytes;          /* of model_path */
+static size_t n_model_bytes;
+
+static mixt_status check_in_memory(Answer *answer, mixt_error *error)
+{
+    const mixt_memory inside = { "inside", model_bytes, n_model_bytes };
+    mixt_model_options options = mixt_model_defaults();
+    options.memory = &inside;
+    const mixt_status status = mixt_check("inside", &options, answer->text, sizeof answer->text, error);
+    answer->n_bytes = status == MIXT_OK ? strlen(answer->text) : 0;
+    return status;
+}
+
 static mixt_status convert(Answer *answer, mixt_error *error)
 {
     mixt_convert_options options = mixt_convert_defaults();
@@ -279,6 +292,7 @@ TEST(generate)
 TEST(generate_from_disk)
 TEST(chat)
 TEST(check)
+TEST(check_in_memory)
 TEST(convert)
 TEST(adapt)
 TEST(synthesise)
@@ -349,10 +363,18 @@ static int make_model(void **state)
     mixt_error error;
     if (mixt_synth(model_path, &options, &error) == MIXT_OK && make_adapter() &&
         make_lessons() &&
+        file_slurp(model_path, INT64_MAX - 1, &model_bytes, &n_model_bytes, NULL) == OK &&
         mixt_measure(&quickly, &machine, &error) == MIXT_OK)
         return 0;
     print_error("%s\n", error.text);
     return -1;
+}
+
+static int drop_model(void **state)
+{
+    (void)state;
+    free(model_bytes);
+    return 0;
 }
 
 int main(void)
@@ -360,9 +382,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_generate),  cmocka_unit_test(test_generate_from_disk),
         cmocka_unit_test(test_chat),      cmocka_unit_test(test_check),
+        cmocka_unit_test(test_check_in_memory),
         cmocka_unit_test(test_convert),   cmocka_unit_test(test_adapt),
         cmocka_unit_test(test_synthesise),
         cmocka_unit_test(test_keep_machine), cmocka_unit_test(test_learn), cmocka_unit_test(test_prefer),
     };
-    return cmocka_run_group_tests(tests, make_model, NULL);
+    return cmocka_run_group_tests(tests, make_model, drop_model);
 }
