@@ -133,27 +133,6 @@ static Status render(const mixt_model *m, const mixt_chat *chat, Rendered *out, 
     return status;
 }
 
-/* Templates that write the beginning token themselves must not get it twice. */
-static Status prompt_tokens(const mixt_model *m, const Rendered *r, TokenList *list, Error *error)
-{
-    const Vocab *v = tokenizer_vocab(m->tokenizer);
-    const TokenizeOptions options = {
-        .parse_control = true, .trusted = r->trusted, .n_trusted = r->n_trusted,
-    };
-    const Span none[1] = { { 0, 0 } };
-    TokenizeOptions all = options;
-    if (r->n_trusted == 0) all.trusted = none, all.n_trusted = 1;       /* NULL would trust everything */
-    TRY(tokenize(m->tokenizer, r->text.data ? r->text.data : "", r->text.n_bytes, &all, list,
-                 error));
-    if (!v->add_bos || v->bos < 0 || (list->n && list->ids[0] == v->bos)) return OK;
-    int32_t *ids = reallocarray(list->ids, list->n + 1, sizeof *ids);
-    if (!ids) return fail_memory(error, "tokens");
-    memmove(ids + 1, ids, list->n * sizeof *ids);
-    ids[0] = v->bos;
-    *list = (TokenList){ .ids = ids, .n = list->n + 1, .room = list->n + 1 };
-    return OK;
-}
-
 mixt_status mixt_chat_render(const mixt_model *m, const mixt_chat *chat, char *text,
                              size_t text_room, size_t *text_bytes, mixt_token *tokens,
                              size_t token_room, size_t *n_tokens, mixt_error *error)
@@ -169,7 +148,7 @@ mixt_status mixt_chat_render(const mixt_model *m, const mixt_chat *chat, char *t
                           "prompt text", &inside);
     if (status == OK && n_tokens) {
         status = need_tokenizer(m, &inside);
-        if (status == OK) status = prompt_tokens(m, &rendered, &list, &inside);
+        if (status == OK) status = rendered_tokens(&rendered, m->tokenizer, &list, &inside);
         if (status == OK)
             status = hand_out(list.ids, list.n, sizeof *tokens, tokens, token_room, n_tokens,
                               "prompt tokens", &inside);

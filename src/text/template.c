@@ -198,3 +198,23 @@ void rendered_free(Rendered *rendered)
     free(rendered->trusted);
     *rendered = (Rendered){ 0 };
 }
+
+Status rendered_tokens(const Rendered *r, const Tokenizer *tokenizer, TokenList *out, Error *error)
+{
+    static const Span none[1];                          /* NULL would trust everything           */
+    const Vocab *v = tokenizer_vocab(tokenizer);
+    const TokenizeOptions options = {
+        .parse_control = true,
+        .trusted = r->n_trusted ? r->trusted : none,
+        .n_trusted = r->n_trusted ? r->n_trusted : 1,
+    };
+    const bool begins = v->add_bos && v->bos >= 0;
+    if (begins && !token_list_add(out, v->bos)) return fail_memory(error, "tokens");
+    const size_t first = out->n;
+    TRY(tokenize(tokenizer, r->text.data ? r->text.data : "", r->text.n_bytes, &options, out, error));
+    if (begins && out->n > first && out->ids[first] == v->bos) {
+        memmove(out->ids + first, out->ids + first + 1, (out->n - first - 1) * sizeof *out->ids);
+        out->n--;
+    }
+    return OK;
+}

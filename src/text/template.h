@@ -46,5 +46,8 @@ typedef struct Rendered {
 Status messages_check(const char *json, size_t n_bytes, Error *error);
 Status template_render(const Template *t, const TemplateInput *input, Rendered *out, Error *error);
 void   rendered_free(Rendered *rendered);
+/* Appends its tokens; control tokens only where the template wrote them.  BOS stands in front as the vocabulary wants
+ * it, and once when the template writes it too. */
+Status rendered_tokens(const Rendered *rendered, const Tokenizer *tokenizer, TokenList *out, Error *error);
 
 #endif

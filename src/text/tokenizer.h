@@ -27,6 +27,7 @@ typedef struct TokenizeOptions {
 } TokenizeOptions;
 
 typedef struct TokenList { int32_t *ids; size_t n, room; } TokenList;      /* { 0 } is empty */
+bool token_list_add(TokenList *list, int32_t id);       /* false: no memory                */
 void token_list_free(TokenList *list);
 
 /* Appends the tokens of the text.  Any bytes are accepted: invalid UTF-8 goes the way the

@@ -53,7 +53,6 @@ struct Tokenizer {
     Bpe          bpe;
 };
 
-bool token_list_add(TokenList *list, int32_t id);
 
 Status spm_build(Tokenizer *tokenizer, Error *error);
 void   spm_destroy(Tokenizer *tokenizer);

@@ -11,25 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool append(TokenList *list, int32_t id)
-{
-    if (list->n == list->room) {
-        const size_t room = list->room ? 2 * list->room : 64;
-        int32_t *ids = reallocarray(list->ids, room, sizeof *ids);
-        if (!ids) return false;
-        list->ids = ids;
-        list->room = room;
-    }
-    list->ids[list->n++] = id;
-    return true;
-}
-
 Status text_tokens(const Tokenizer *t, const char *text, size_t n_bytes, TokenList *out, Error *error)
 {
     const Vocab *v = tokenizer_vocab(t);
-    if (v->add_bos && v->bos >= 0 && !append(out, v->bos)) return fail_memory(error, "tokens");
+    if (v->add_bos && v->bos >= 0 && !token_list_add(out, v->bos)) return fail_memory(error, "tokens");
     TRY(tokenize(t, text, n_bytes, NULL, out, error));
-    return v->eos < 0 || append(out, v->eos) ? OK : fail_memory(error, "tokens");
+    return v->eos < 0 || token_list_add(out, v->eos) ? OK : fail_memory(error, "tokens");
 }
 
 /* ---- rendering ---- */
@@ -51,27 +38,6 @@ static Status render(const ChatReader *r, const json_t *messages, bool open_turn
     return status;
 }
 
-/* BOS in front, unless the format writes it itself: as for a prompt. */
-static Status rendered_tokens(const ChatReader *r, const Rendered *rendered, TokenList *out, Error *error)
-{
-    static const Span none[1];                          /* NULL would trust everything           */
-    const Vocab *v = tokenizer_vocab(r->tokenizer);
-    const TokenizeOptions options = {
-        .parse_control = true,
-        .trusted = rendered->n_trusted ? rendered->trusted : none,
-        .n_trusted = rendered->n_trusted ? rendered->n_trusted : 1,
-    };
-    const char *text = rendered->text.data ? rendered->text.data : "";
-    if (v->add_bos && v->bos >= 0 && !append(out, v->bos)) return fail_memory(error, "tokens");
-    const size_t first = out->n;
-    TRY(tokenize(r->tokenizer, text, rendered->text.n_bytes, &options, out, error));
-    if (first && out->n > first && out->ids[first] == v->bos) {
-        memmove(out->ids + first, out->ids + first + 1, (out->n - first - 1) * sizeof *out->ids);
-        out->n--;
-    }
-    return OK;
-}
-
 /* The first n messages as tokens; `open_turn`: and what invites the assistant to speak. */
 static Status first_messages(const ChatReader *r, const json_t *messages, size_t n, bool open_turn, TokenList *out,
                              Error *error)
@@ -81,7 +47,7 @@ static Status first_messages(const ChatReader *r, const json_t *messages, size_t
     bool fine = some != NULL;
     for (size_t i = 0; fine && i < n; i++) fine = !json_array_append(some, json_array_get(messages, i));
     Status status = fine ? render(r, some, open_turn, &rendered, error) : fail_memory(error, "messages");
-    if (status == OK) status = rendered_tokens(r, &rendered, out, error);
+    if (status == OK) status = rendered_tokens(&rendered, r->tokenizer, out, error);
     rendered_free(&rendered);
     json_decref(some);
     return status;
@@ -133,7 +99,7 @@ static bool end_turn(const ChatReader *r, const TokenList *whole, const bool *le
     const int32_t eos = tokenizer_vocab(r->tokenizer)->eos;
     for (size_t i = whole->n; i-- > 0 && learned[i];)
         if (token_ends(r->tokenizer, whole->ids[i])) return true;
-    return eos < 0 || whole->n == 0 || !learned[whole->n - 1] || append(out, eos);
+    return eos < 0 || whole->n == 0 || !learned[whole->n - 1] || token_list_add(out, eos);
 }
 
 static Status conversation(const ChatReader *r, const json_t *messages, const char *where, TokenList *out,
@@ -149,7 +115,7 @@ static Status conversation(const ChatReader *r, const json_t *messages, const ch
     if (status == OK) status = mark_turns(r, messages, &whole, learned, error);
     bool fine = true;
     for (size_t i = 0; status == OK && fine && i < whole.n; i++)
-        fine = append(out, learned[i] ? whole.ids[i] : ~whole.ids[i]);
+        fine = token_list_add(out, learned[i] ? whole.ids[i] : ~whole.ids[i]);
     if (status == OK && (!fine || !end_turn(r, &whole, learned, out))) status = fail_memory(error, "tokens");
     if (status == BAD_ARGUMENT) {                       /* messages_check speaks of the messages alone */
         Error why = *error;
