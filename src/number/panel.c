@@ -84,15 +84,28 @@ static inline void pack_block(const Blocks *k, PanelBlock to, size_t b, const ch
 
 /* ---- formats without blocks ---- */
 
-/* Copies row r out of a stack, or into one. */
-static void move_floats(char *row, char *stack, Format format, int64_t cols, size_t r, bool into)
+/* A line of row r: bytes in a row, where it begins there and in the stack, and how long it is. */
+typedef struct Line { size_t in_row, in_stack, n_bytes; } Line;
+
+static Line line_of(const Blocks *k, size_t r, size_t begin)
 {
-    const size_t each = (size_t)format_info[format].block_bytes, line = PANEL_LINE / each, n_cols = (size_t)cols;
-    for (size_t c = 0; c < n_cols; c += line, row += PANEL_LINE) {
-        char *at = stack + stack_float(line, n_cols, r, c) * each;
-        const size_t n_bytes = (n_cols - c < line ? n_cols - c : line) * each;
-        if (into) memcpy(at, row, n_bytes);
-        else memcpy(row, at, n_bytes);
+    const size_t values = PANEL_LINE / k->bytes, left = k->row_bytes - begin;
+    return (Line){ begin, stack_float(values, k->n, r, begin / k->bytes) * k->bytes, left < PANEL_LINE ? left : PANEL_LINE };
+}
+
+static void put_floats(const Blocks *k, char *stack, const char *row, size_t r)
+{
+    for (size_t begin = 0; begin < k->row_bytes; begin += PANEL_LINE) {
+        const Line line = line_of(k, r, begin);
+        memcpy(stack + line.in_stack, row + line.in_row, line.n_bytes);
+    }
+}
+
+static void take_floats(const Blocks *k, char *row, const char *stack, size_t r)
+{
+    for (size_t begin = 0; begin < k->row_bytes; begin += PANEL_LINE) {
+        const Line line = line_of(k, r, begin);
+        memcpy(row + line.in_row, stack + line.in_stack, line.n_bytes);
     }
 }
 
@@ -104,8 +117,7 @@ void stack_pack(void *stack, Format format, int64_t cols, const void *rows, int6
     const size_t panels = (size_t)n_panels(n_rows), bytes = (size_t)stack_bytes(format, cols, n_rows);
     if (n_rows % PANEL_ROWS) memset(stack, 0, bytes);
     if (k.shape.n_words == 0) {
-        for (size_t r = 0; r < (size_t)n_rows; r++)
-            move_floats((char *)rows + r * k.row_bytes, stack, format, cols, r, true);
+        for (size_t r = 0; r < (size_t)n_rows; r++) put_floats(&k, stack, (const char *)rows + r * k.row_bytes, r);
         return;
     }
     if (k.shape.n_halves == 1 && k.n * panels % 2)      /* the last line of halves has room for another block's */
@@ -138,7 +150,7 @@ void stack_row(void *row, Format format, int64_t cols, const void *stack, int64_
 {
     const Blocks k = blocks_of(format, cols);
     if (k.shape.n_words == 0) {
-        move_floats(row, (char *)stack, format, cols, (size_t)r, false);
+        take_floats(&k, row, stack, (size_t)r);
         return;
     }
     for (size_t b = 0; b < k.n; b++)

@@ -11,20 +11,10 @@ static const double u = 0x1p-24;
 enum { RANK_MAX = 130 };
 static const int ranks[] = { 1, 5, 16, RANK_MAX };
 
-static Device *opened(const char *name, int n_threads, const char *cpu_set)
+static Device *ready(const char *name, int n_threads, const char *cpu_set)
 {
-    Device *d;
-    Error error;
-    const DeviceOptions options = { .n_threads = n_threads, .cpu_set = cpu_set };
-    if (device_open(name, &options, &d, &error) != OK) fail_msg("device %s: %s", name, error.text);
-    MUST(d->ops->reserve(d, &(DeviceLimits){ .n_tokens = T,
-                                             .n_cols = D,
-                                             .n_width = D,
-                                             .n_hidden = F,
-                                             .n_used = U,
-                                             .n_heads = HEADS,
-                                             .head_size = HEAD,
-                                             .n_rank = RANK_MAX }));
+    Device *d = opened(name, n_threads, cpu_set);
+    reserve(d, RANK_MAX);
     return d;
 }
 
@@ -61,7 +51,7 @@ static void low_free(Device *d, LowRank *low)
 /* [T][N] */
 static float *adapted(const World *w, const Pair *p, const char *name, int n_threads, const char *set, int at_once)
 {
-    Device *d = opened(name, n_threads, set);
+    Device *d = ready(name, n_threads, set);
     float *out = malloc(T * N * sizeof *out);
     LowRank low = low_of(d, p, N);
     for (int first = 0; first < T; first += at_once) {
@@ -143,7 +133,7 @@ static void adapt_has_the_same_bytes(void **state)
 /* Which of an expert's products are adapted, by bits; expert 1 has no adapter at all. */
 static float *parts_of(const World *w, Pair pairs[3], int which, const char *name, int n_threads, int at_once)
 {
-    Device *d = opened(name, n_threads, NULL);
+    Device *d = ready(name, n_threads, NULL);
     float *out = malloc(T * U * D * sizeof *out);
     Expert experts[E];
     ExpertLowRank low = { 0 };
@@ -255,7 +245,7 @@ static void refuses(void **state)
     static const char *const names[] = { "ref", "cpu" };
     Rng rng = { 39 };
     for (int i = 0; i < 2; i++) {
-        Device *d = opened(names[i], 1, NULL);
+        Device *d = ready(names[i], 1, NULL);
         Tensor x = made(d, F32, 2, D, NULL), y = made(d, F32, 2, N, NULL);
         Pair p = made_pair(RANK_MAX + 1, &rng);
         LowRank large = low_of(d, &p, N);

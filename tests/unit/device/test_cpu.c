@@ -10,15 +10,6 @@
 
 static const double u = 0x1p-24;
 
-static Device *opened(const char *name, int n_threads, const char *cpu_set)
-{
-    Device *d;
-    Error error;
-    const DeviceOptions options = { .n_threads = n_threads, .cpu_set = cpu_set };
-    if (device_open(name, &options, &d, &error) != OK) fail_msg("device %s: %s", name, error.text);
-    return d;
-}
-
 static Answer *answer_of(const World *w, const char *name, int n_threads, const char *cpu_set,
                          int rows_at_once)
 {

@@ -297,19 +297,35 @@ static inline void answer_attend(Device *d, const World *w, const Cache *c, int 
     d->ops->free(d, &q);
 }
 
+static inline Device *opened(const char *name, int n_threads, const char *cpu_set)
+{
+    Device *d;
+    Error error;
+    const DeviceOptions options = { .n_threads = n_threads, .cpu_set = cpu_set };
+    if (device_open(name, &options, &d, &error) != OK) fail_msg("device %s: %s", name, error.text);
+    return d;
+}
+
+/* Room for steps of the world, and for adapters up to this rank. */
+static inline void reserve(Device *d, int rank)
+{
+    MUST(d->ops->reserve(d, &(DeviceLimits){ .n_tokens = ROWS,
+                                             .n_cols = D,
+                                             .n_width = D,
+                                             .n_hidden = F,
+                                             .n_used = U,
+                                             .n_heads = HEADS,
+                                             .head_size = HEAD,
+                                             .n_rank = rank }));
+    MUST(d->ops->reserve_context(d, POSITIONS));
+}
+
 /* Free the answer with free(). */
 static inline Answer *answer(Device *d, const World *w, int rows_at_once)
 {
     Answer *a = calloc(1, sizeof *a);
     Cache *c = calloc(1, sizeof *c);
-    MUST(d->ops->reserve(d, &(DeviceLimits){.n_tokens = ROWS,
-                                            .n_cols = D,
-                                            .n_width = D,
-                                            .n_hidden = F,
-                                            .n_used = U,
-                                            .n_heads = HEADS,
-                                            .head_size = HEAD}));
-    MUST(d->ops->reserve_context(d, POSITIONS));
+    reserve(d, 0);
     const int light = rows_at_once < T ? 16 * rows_at_once : ROWS;
     for (int first = 0; first < ROWS; first += light)
         answer_light(d, w, first, ROWS - first < light ? ROWS - first : light, a);
