@@ -30,7 +30,7 @@ int64_t lora_map_matrices(const LoraMap *map);
 bool lora_adapts(Role role);
 
 /* All that adapts one matrix, as one pair: ranks one after the other in the order of the files, b times its scale.
- * rank 0: nothing does, or only zeros.  floats_free in every case. */
+ * rank 0: nothing does, or only zeros.  lora_floats_free in every case. */
 typedef struct LoraFloats {
     int64_t rank, rows, cols;
     float  *a, *b;                      /* [rank][cols], [rows][rank]                       */

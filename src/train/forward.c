@@ -97,21 +97,17 @@ Status net_judge(Net *net, const Batch *batch, NetReport *report, float *logits,
     return judge_rows(net, &pass, logits, error);
 }
 
-Status net_learn(Net *net, const Batch *batch, double share, NetReport *report, Error *error)
-{
-    Pass pass;
-    TRY(begin_pass(net, batch, report, share, &pass, error));
-    TRY(forward(net, &pass, error));
-    TRY(learn_rows(net, &pass, NULL, NULL, error));                                 /* work.dx       */
-    return backward(net, &pass, error);
-}
-
 Status net_learn_weighed(Net *net, const Batch *batch, WeighFn *weigh, void *user, double share, NetReport *report,
                          Error *error)
 {
     Pass pass;
     TRY(begin_pass(net, batch, report, share, &pass, error));
     TRY(forward(net, &pass, error));
-    TRY(learn_rows(net, &pass, weigh, user, error));
+    TRY(learn_rows(net, &pass, weigh, user, error));                                /* work.dx       */
     return backward(net, &pass, error);
+}
+
+Status net_learn(Net *net, const Batch *batch, double share, NetReport *report, Error *error)
+{
+    return net_learn_weighed(net, batch, NULL, NULL, share, report, error);
 }

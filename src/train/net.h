@@ -119,7 +119,7 @@ Status net_learn(Net *net, const Batch *batch, double share, NetReport *report, 
 Status net_judge(Net *net, const Batch *batch, NetReport *report, float *logits, Error *error);
 /* The same with a loss of the caller's own: `weigh` gets log p of every target, [B*T], 0 where there is none, and
  * answers d(loss)/d(log p), which is not multiplied by share; the coefficients' losses are as above.  Preference losses
- * are made of it. */
+ * are made of it.  weigh NULL: net_learn. */
 typedef Status WeighFn(void *user, const float *logprobs, float *weights, Error *error);
 Status net_learn_weighed(Net *net, const Batch *batch, WeighFn *weigh, void *user, double share, NetReport *report,
                          Error *error);
