@@ -30,7 +30,7 @@ static void word_and_space(void *user, const char *word, size_t n_bytes)
 
 static bool has_words(const Option *option)
 {
-    return option->kind == CHOICE || option->id == OPT_LIKE || option->id == OPT_SYNTH_TYPE;
+    return option->kind == CHOICE || option_known(option);
 }
 
 static void out_commands(void)

@@ -6,11 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "adapters.h"
-#include "embedded.h"
 #include "json.h"
-#include "output.h"
-#include "progress.h"
+#include "rewrite.h"
 
 /* ---- show ---- */
 
@@ -78,40 +75,6 @@ static Exit show(const App *app)
 
 /* ---- merge ---- */
 
-/* The output is none of the files that are read. */
-static Exit check_output(const App *app, const char *from, const mixt_memory *inside, const char *to)
-{
-    mixt_model_options silent = mixt_model_defaults();
-    mixt_model        *model;
-    mixt_error         error;
-    silent.memory = inside;
-    if (mixt_model_open(from, &silent, &model, &error) != MIXT_OK) return embedded_problem(app, from, &error);
-    const Exit code = output_check(app, to, model);
-    mixt_model_free(model);
-    return code;
-}
-
-static Exit merge_into(const App *app, const char *from, const char *to, const AdapterList *list)
-{
-    const mixt_memory inside = embedded_as(app, from);
-    const Exit        fit    = check_output(app, from, &inside, to);
-    if (fit != DONE) return fit;
-    Progress             progress = progress_begin("merging", true);
-    mixt_convert_options settings = mixt_convert_defaults();
-    mixt_error           error;
-    settings.type          = opt_text(app->options, OPT_MERGE_TYPE);
-    settings.log           = remark_line;
-    settings.log_user      = (void *)(uintptr_t)app;
-    settings.progress      = progress_show;
-    settings.progress_user = &progress;
-    settings.memory        = &inside;
-    settings.adapters      = list->all;
-    settings.n_adapters    = list->n;
-    const mixt_status status = mixt_convert(from, to, &settings, &error);
-    progress_end(&progress);
-    return status == MIXT_OK ? DONE : problem(app, &error, NULL);
-}
-
 static Exit merge(const App *app)
 {
     const Options *o  = app->options;
@@ -120,7 +83,7 @@ static Exit merge(const App *app)
     if (o->n_arguments < 3) return complain(app, USAGE, "lora merge: expected a model and at least one adapter");
     if (!to) return complain(app, USAGE, "expected -o FILE, the GGUF file to write");
     Exit code = adapters_take(app, o->arguments + 2, (size_t)o->n_arguments - 2, &list);
-    if (code == DONE) code = merge_into(app, o->arguments[1], to, &list);
+    if (code == DONE) code = rewrite(app, "merging", o->arguments[1], to, opt_text(o, OPT_MERGE_TYPE), &list);
     adapters_drop(&list);
     return code;
 }

@@ -62,12 +62,21 @@ static void split(const char *text, void (*take)(void *user, const char *word, s
     }
 }
 
+const char *const *option_known(const Option *option)
+{
+    switch (option->id) {
+    case OPT_LIKE:         return mixt_synth_shapes();
+    case OPT_SYNTH_TYPE:
+    case OPT_CONVERT_TYPE:
+    case OPT_MERGE_TYPE:   return mixt_synth_types();
+    default:               return NULL;
+    }
+}
+
 void option_words(const Option *option, void (*take)(void *user, const char *word, size_t n_bytes),
                   void *user)
 {
-    const char *const *known = option->id == OPT_LIKE         ? mixt_synth_shapes()
-                               : option->id == OPT_SYNTH_TYPE ? mixt_synth_types()
-                                                              : NULL;
+    const char *const *known = option_known(option);
     for (; known && *known; known++) take(user, *known, strlen(*known));
     if (option->kind == CHOICE || option->kind == MAYBE) split(option->meta, take, user);
 }

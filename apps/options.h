@@ -74,6 +74,8 @@ extern const char *const group_names[N_GROUPS];
 
 enum { ENVIRONMENT_NAME_MAX = 64 };
 void option_environment(const Option *option, char out[ENVIRONMENT_NAME_MAX]);
+/* What a TEXT may be where there is a list of it, NULL-ended; else NULL. */
+const char *const *option_known(const Option *option);
 /* Allowed words of a CHOICE or MAYBE, or known words of a TEXT: calls take for each. */
 void option_words(const Option *option, void (*take)(void *user, const char *word, size_t n_bytes),
                   void *user);

@@ -16,8 +16,9 @@ MIXT_API mixt_status mixt_check(const char *path, const mixt_model_options *opti
                                 mixt_error *error);
 
 /* Any model mixt_model_open accepts, to one GGUF v3 file: stacked experts, rows of q and k in GGUF order.
- * type: "f32", "f16", "bf16", "q8_0" (norms and routers stay F32).  The output appears whole or not at all.
- * What adapters say is added to the weights, which are then stored anew in the same format, or in `type`. */
+ * type: one of mixt_synth_types (norms and routers stay F32; a matrix whose rows are not whole blocks of its format
+ * becomes Q8_0 or F32, and log has a line).  The output appears whole or not at all.  What adapters say is added to
+ * the weights, which are then stored anew in the same format, or in `type`. */
 typedef struct mixt_convert_options {
     size_t           struct_bytes;
     const char      *type;          /* NULL: as stored                                         */
@@ -70,7 +71,7 @@ typedef struct mixt_synth_options {
 
 MIXT_API mixt_synth_options mixt_synth_defaults(void);
 MIXT_API mixt_status mixt_synth(const char *to, const mixt_synth_options *options, mixt_error *error);
-/* Names `like` and `type` may have, NULL-ended. */
+/* Names `like` and `type` may have, NULL-ended; a type in either case. */
 MIXT_API const char *const *mixt_synth_shapes(void);
 MIXT_API const char *const *mixt_synth_types(void);
 

@@ -52,6 +52,9 @@ static inline Status fail_memory(Error *error, const char *for_what)
     return fail(error, NO_MEMORY, "out of memory for %s", for_what);
 }
 
+/* BAD_ARGUMENT, "shape: expected one of tiny, .., found 'x'"; names are NULL-ended, found may be NULL */
+Status fail_choice(const char *what, const char *const *names, const char *found, Error *error);
+
 /* Hand a failure to the caller.  The only macro that may hide a return. */
 #define TRY(call)                                                                                  \
     do {                                                                                           \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * base/error.c - sentences for people. */
 #include "base/base.h"
+#include "base/buffer.h"
 #include "base/utf8.h"
 
 #include <stdarg.h>
@@ -59,3 +60,13 @@ Status fail(Error *error, Status code, const char *format, ...)
     return code;
 }
 #endif
+
+Status fail_choice(const char *what, const char *const *names, const char *found, Error *error)
+{
+    Buffer list = { 0 };
+    for (int i = 0; names[i]; i++) buffer_format(&list, "%s%s", i ? ", " : "", names[i]);
+    const Status status = fail(error, BAD_ARGUMENT, "%s: expected one of %s, found '%s'", what,
+                               list.data ? list.data : "a few", found ? found : "nothing");
+    buffer_free(&list);
+    return status;
+}

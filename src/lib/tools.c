@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include "lib/lib.h"
 #include "quantize/convert.h"
+#include "quantize/recipe.h"
 #include "quantize/synth.h"
 
 #include <stdio.h>
@@ -134,7 +135,7 @@ mixt_status mixt_synth(const char *to, const mixt_synth_options *options, mixt_e
 }
 
 const char *const *mixt_synth_shapes(void) { return synth_shapes; }
-const char *const *mixt_synth_types(void)  { return synth_types; }
+const char *const *mixt_synth_types(void)  { return recipe_names; }
 
 /* ---- arrays for NumPy ---- */
 

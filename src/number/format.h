@@ -21,6 +21,7 @@ typedef struct FormatInfo {
     int         gguf_id;            /* as GGUF writes it                                   */
     int         block_values;       /* numbers per block                                   */
     int         block_bytes;        /* bytes per block                                     */
+    double      largest;            /* numbers up to here, of either sign, are stored as well as small ones */
     /* n values, n % block_values == 0 */
     void (*decode)(float *to, const void *from, size_t n);
     void (*encode)(void *to, const float *from, size_t n);

@@ -12,9 +12,9 @@
 #include "quantize/recipe.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 enum {
     CHUNK_VALUES      = 256 << 10,      /* numbers held at a time: a megabyte of floats     */
@@ -26,8 +26,8 @@ typedef struct Conversion {
     Catalog     catalog;
     const Arch *arch;
     Sizes       sizes;
-    bool        keep;                   /* formats stay as they are                         */
-    Format      type;                   /* otherwise: of matrices                           */
+    const Recipe *recipe;               /* NULL: formats stay as they are                   */
+    bool        tied;                   /* the embedding is the output too                  */
     OutList     list;
     GgufWriter *w;
     Meter       meter;
@@ -47,17 +47,11 @@ static void say(const Conversion *c, const char *name, const char *what)
 
 /* ---- formats ---- */
 
-static Status parse_type(const char *name, Conversion *c, Error *error)
+static Status find_recipe(const char *name, Conversion *c, Error *error)
 {
-    static const Format allowed[] = { F32, F16, BF16, Q8_0 };
-    c->keep = !name;
     if (!name) return OK;
-    for (int i = 0; i < ARRAY_LEN(allowed); i++)
-        if (!strcasecmp(name, format_info[allowed[i]].name)) {
-            c->type = allowed[i];
-            return OK;
-        }
-    return fail(error, BAD_ARGUMENT, "type: expected f32, f16, bf16 or q8_0, found '%s'", name);
+    c->recipe = recipe_find(name);
+    return c->recipe ? OK : fail_choice("type", recipe_names, name, error);
 }
 
 static Status source_of(const Conversion *c, const OutTensor *t, int expert, Weight *out,
@@ -86,16 +80,24 @@ static Status common_format(const Conversion *c, const OutTensor *t, Format *out
     return OK;
 }
 
+static bool whole_blocks(const OutTensor *t, Format format)
+{
+    return out_cols(t) % format_info[format].block_values == 0;
+}
+
 /* Gains are stored in F32 always: exact from the other float formats, and every reader takes it. */
 static Status choose_format(const Conversion *c, OutTensor *t, Error *error)
 {
     if (t->vector) return OK;
-    if (c->keep) return common_format(c, t, &t->format, error);
-    if (t->role == ROLE_ROUTER) return OK;
-    t->format = c->type;
-    if (out_cols(t) % format_info[t->format].block_values == 0) return OK;
-    t->format = F32;
-    say(c, t->name, "stays F32: its rows are not whole blocks");
+    if (!c->recipe) return common_format(c, t, &t->format, error);
+    const Role role = t->role == ROLE_EMBED && c->tied ? ROLE_OUT : t->role;
+    const Format wanted = recipe_format(c->recipe, &c->sizes, role, t->layer);
+    t->format = whole_blocks(t, wanted) ? wanted : whole_blocks(t, Q8_0) ? Q8_0 : F32;
+    if (t->format == wanted) return OK;
+    char what[96];
+    snprintf(what, sizeof what, "becomes %s: its rows are not whole blocks of %s", format_info[t->format].name,
+             format_info[wanted].name);
+    say(c, t->name, what);
     return OK;
 }
 
@@ -111,8 +113,8 @@ static Status plan(Conversion *c, Error *error)
     if (c->options->n_adapters)
         TRY(lora_map_new(c->arch, &c->catalog, &c->sizes, c->options->adapters, c->options->n_adapters, &c->lora,
                          error));
-    TRY(out_list(c->arch, &c->sizes, output.tensor != embed.tensor /* else tied */, &c->list,
-                 error));
+    c->tied = output.tensor == embed.tensor;
+    TRY(out_list(c->arch, &c->sizes, !c->tied, &c->list, error));
     for (int i = 0; i < c->list.n; i++) {
         TRY(choose_format(c, &c->list.tensors[i], error));
         c->meter.total += out_bytes(&c->list.tensors[i]);
@@ -168,10 +170,8 @@ static Status put_folder_name(const Conversion *c, Error *error)
 
 static Status put_file_type(const Conversion *c, Error *error)
 {
-    const char *type = c->options->type;
-    if (c->keep && c->catalog.source == SOURCE_GGUF) return OK;     /* copied                   */
-    if (c->keep) type = format_info[c->list.tensors[0].format].name;
-    const Recipe *recipe = recipe_find(type);
+    if (!c->recipe && c->catalog.source == SOURCE_GGUF) return OK;  /* copied                   */
+    const Recipe *recipe = c->recipe ? c->recipe : recipe_find(format_info[c->list.tensors[0].format].name);
     if (!recipe) return OK;
     if (format_info[recipe->base].block_values > 1)
         TRY(gguf_put_u32(c->w, "general.quantization_version", 2, error));
@@ -208,17 +208,6 @@ static Status read_rows(const Conversion *c, const Weight *w, int64_t row, int64
     return OK;
 }
 
-/* The largest number that a format can hold. */
-static double format_limit(Format format)
-{
-    switch (format) {
-    case F16:  return 65504.0;
-    case BF16: return 0x1.fep127;
-    case Q8_0: return 127.0 * 65504.0;
-    default:   return INFINITY;
-    }
-}
-
 /* values += rows [row, row + n_rows) of b * a; summed in double. */
 static void add_adapter(const Conversion *c, const LoraFloats *low, int64_t row, int64_t n_rows)
 {
@@ -236,7 +225,7 @@ static void add_adapter(const Conversion *c, const LoraFloats *low, int64_t row,
 static Status recode(const Conversion *c, const Weight *w, const OutTensor *t, const LoraFloats *low, int64_t row,
                      int64_t n_rows, Error *error)
 {
-    const double limit = format_limit(t->format);
+    const double limit = format_info[t->format].largest;
     const int64_t n = n_rows * w->cols;
     format_info[w->format].decode(c->values, c->from, (size_t)n);
     if (low->rank) add_adapter(c, low, row, n_rows);
@@ -330,7 +319,7 @@ Status convert(const char *from, const char *to, const ConvertOptions *options, 
 {
     Conversion c = { .options = options,
                      .meter = { .progress = options->progress, .user = options->progress_user } };
-    TRY(parse_type(options->type, &c, error));
+    TRY(find_recipe(options->type, &c, error));
     TRY(catalog_open_with(&options->memory, from, &c.catalog, error));
     Status status = plan(&c, error);
     if (status == OK) status = write_model(&c, to, error);

@@ -6,7 +6,7 @@
 #include "model/lora.h"
 
 typedef struct ConvertOptions {
-    const char *type;                   /* "f32", "f16", "bf16", "q8_0"; NULL: as stored    */
+    const char *type;                   /* one of recipe_names; NULL: as stored             */
     void      (*log)(void *user, const char *line);  void *log_user;
     int       (*progress)(void *user, int64_t done_bytes, int64_t total_bytes);  void *progress_user;
     const AdapterUse *adapters;  int n_adapters;    /* added to the weights                 */

@@ -30,13 +30,13 @@ static const Recipe recipes[] = {
     { "Q3_K_S", 11,  Q3_K, Q6_K,  Q5_K,  Q3_K, ALL(Q3_K),                  ALL(Q3_K) },
     { "Q2_K",   10,  Q2_K, Q6_K,  Q5_K,  Q3_K, ALL(Q3_K),                  ALL(Q3_K) },
 };
-const char *const synth_types[] = {
+const char *const recipe_names[] = {
     "F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0",
     "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K", NULL
 };
 /* clang-format on */
 
-_Static_assert(sizeof synth_types / sizeof synth_types[0] == sizeof recipes / sizeof recipes[0] + 1,
+_Static_assert(sizeof recipe_names / sizeof recipe_names[0] == sizeof recipes / sizeof recipes[0] + 1,
                "a name for every recipe");
 
 /* Other programs say Q4_K and mean the usual mix. */

@@ -21,6 +21,7 @@ typedef struct Recipe {
     Choice      value, down;        /* attn_v of files without experts; ffn_down of all     */
 } Recipe;
 
+extern const char *const recipe_names[];                /* NULL-ended                       */
 const Recipe *recipe_find(const char *name);            /* either case; NULL: unknown       */
 Format recipe_format(const Recipe *recipe, const Sizes *sizes, Role role, int layer);
 

@@ -3,7 +3,6 @@
 #include "quantize/synth.h"
 
 #include "arch/shapes.h"
-#include "base/buffer.h"
 #include "quantize/fill.h"
 #include "quantize/recipe.h"
 #include "quantize/words.h"
@@ -29,18 +28,6 @@ typedef struct Plan {
 } Plan;
 
 /* ---- options to sizes ---- */
-
-/* "shape: expected one of tiny, .., found 'x'". */
-static Status fail_choice(const char *what, const char *const *names, const char *found,
-                          Error *error)
-{
-    Buffer list = { 0 };
-    for (int i = 0; names[i]; i++) buffer_format(&list, "%s%s", i ? ", " : "", names[i]);
-    const Status status = fail(error, BAD_ARGUMENT, "%s: expected one of %s, found '%s'", what,
-                               list.data ? list.data : "a few", found ? found : "nothing");
-    buffer_free(&list);
-    return status;
-}
 
 static Status take(const char *name, int64_t given, int64_t least, int64_t most, int64_t *size,
                    Error *error)
@@ -128,7 +115,7 @@ static Status plan_make(const SynthOptions *o, Plan *out, Error *error)
         return fail(error, BAD_ARGUMENT,
                     "router skew: expected a model with experts, found a dense one");
     out->recipe = recipe_find(o->type ? o->type : "");
-    if (!out->recipe) return fail_choice("type", synth_types, o->type, error);
+    if (!out->recipe) return fail_choice("type", recipe_names, o->type, error);
     TRY(find_family(out, error));
     const Status status = plan_tensors(out, error);
     if (status != OK) free(out->list.tensors);

@@ -213,7 +213,7 @@ class Models(Case):
         self.expect(mixt("convert", model("f32.gguf", "--type", "F32", "--layers", 1), "-o", path, "--type", "q8_0"), 0)
         classes = {c["name"]: c["formats"] for c in json.loads(mixt("show", path, "--json").stdout)["classes"]}
         self.assertEqual((classes["experts"], classes["norms"]), ("Q8_0", "F32"))
-        self.one_line(self.expect(mixt("convert", model(), "-o", scratch("x"), "--type", "q3"), 64), "q8_0")
+        self.one_line(self.expect(mixt("convert", model(), "-o", scratch("x"), "--type", "q3"), 64), "Q8_0", "'q3'")
         self.one_line(mixt("convert", path, "-o", path))
 
 
@@ -246,6 +246,22 @@ class Adapters(Case):
         self.expect(mixt("lora", "merge", self.model, self.adapter, "--type", "q8_0", "-o", merged), 0)
         classes = {c["name"]: c["formats"] for c in json.loads(mixt("show", merged, "--json").stdout)["classes"]}
         self.assertEqual(classes["experts"], "Q8_0")
+        self.one_line(self.expect(mixt("lora", "merge", self.model, self.adapter, "--type", "q9", "-o", merged), 64), "Q4_K_M", "'q9'")
+
+    def test_merge_into_a_mix(self):
+        """As if the merged model had been converted: weights are rounded once."""
+        big, adapter, plain = scratch("big.gguf"), scratch("big-adapter.gguf"), scratch("plain.gguf")
+        shape = make_tiny.Shape(**{**vars(self.shape), "D": 256, "F": 256})
+        make_tiny.make_gguf(big, shape)
+        make_tiny_adapter.make_adapter(adapter, shape, kind="F32")
+        self.expect(mixt("lora", "merge", big, adapter, "-o", plain), 0)
+        for kind in ("Q4_K_M", "q2_k", "Q5_0"):
+            once, twice = scratch("once.gguf"), scratch("twice.gguf")
+            self.expect(mixt("lora", "merge", big, adapter, "--type", kind, "-o", once), 0)
+            self.expect(mixt("convert", plain, "--type", kind, "-o", twice), 0)
+            with open(once, "rb") as a, open(twice, "rb") as b:
+                self.assertEqual(a.read(), b.read(), kind)
+            self.expect(mixt("check", once), 0)
 
     def test_show(self):
         done = self.expect(mixt("lora", "show", self.adapter), 0)

@@ -74,7 +74,8 @@ class Help(Case):
         self.assertEqual(complete("run", "--typ"), ["--typical-p"])
         self.assertEqual(complete("run", "--kv", ""), ["f32", "f16", "q8_0"])
         self.assertIn("mixtral-8x7b", complete("synth", "--like", "mix"))
-        self.assertEqual(complete("convert", "--type", "q"), ["q8_0"])
+        self.assertEqual(complete("convert", "--type", "Q8"), ["Q8_0"])
+        self.assertIn("Q4_K_M", complete("lora", "merge", "m.gguf", "--type", "Q4"))
 
     def test_man_pages_are_clean(self):
         for words in (["man"], *[["man", c] for c in COMMANDS]):

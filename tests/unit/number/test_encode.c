@@ -71,6 +71,27 @@ static void q8_0_is_the_same_to_the_byte(void **state)
     free(want);
 }
 
+/* Up to its largest number a format is as exact as near one; the simple ones are not a little farther. */
+static void holds_the_numbers_it_says(void **state)
+{
+    (void)state;
+    static float small[N];
+    Rng rng = { 4 };
+    for (int i = 0; i < N; i++) small[i] = (float)(2.0 * rng_unit(&rng) - 1.0);
+    for (int format = F16; format < N_FORMATS; format++) {
+        const double largest = format_info[format].largest;
+        memcpy(x, small, sizeof x);
+        const double want = relative_error((Format)format);
+        for (int i = 0; i < N; i++) x[i] = (float)(largest * (double)small[i]);
+        const double got = relative_error((Format)format);
+        if (!(got < 1.1 * want)) fail_msg("%s up to %g: want %.5f got %.5f", format_info[format].name, largest, want, got);
+        if (format == BF16 || format >= Q2_K) continue;     /* there are no larger ones in F32; groups could */
+        for (int i = 0; i < N; i++) x[i] *= 8.0f;
+        const double beyond = relative_error((Format)format);
+        if (beyond < 2.0 * want) fail_msg("%s holds more than %g: error %.5f", format_info[format].name, largest, beyond);
+    }
+}
+
 enum { KINDS = 8 };
 
 /* 256 numbers of an unkind sort. */
@@ -154,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(error_is_as_small_as_it_can_be),
         cmocka_unit_test(q8_0_is_the_same_to_the_byte),
+        cmocka_unit_test(holds_the_numbers_it_says),
         cmocka_unit_test(whatever_is_finite_stays_finite),
         cmocka_unit_test(numbers_on_the_grid_stay),
         cmocka_unit_test(what_is_not_finite_does_no_harm),

@@ -6,6 +6,7 @@
 #include "file/gguf.h"
 #include "file/gguf_write.h"
 #include "quantize/convert.h"
+#include "quantize/recipe.h"
 
 #include <math.h>
 #include <signal.h>
@@ -136,25 +137,57 @@ static void test_types(void **state)
     catalog_close(&a);
 }
 
-static void count_lines(void *user, const char *line)
+/* Every mix has the formats that a model made in it has. */
+static void test_mixes(void **state)
 {
-    if (strstr(line, "F32")) ++*(int *)user;
+    (void)state;
+    for (int dense = 0; dense < 2; dense++)
+        for (int r = 0; recipe_names[r]; r++) {
+            SynthOptions o = small_model("F32"), like = small_model(recipe_names[r]);
+            if (dense) o.n_experts = like.n_experts = -1;
+            const char *from = made_model("from.gguf", &o);
+            Catalog a = opened(from), want = opened(made_model("want.gguf", &like));
+            Catalog b = opened(converted(from, "mix.gguf", recipe_names[r]));
+            assert_int_equal(want.n_tensors, b.n_tensors);
+            for (int64_t i = 0; i < want.n_tensors; i++)
+                expect_encoded(&a, &b, want.tensors[i].name, want.tensors[i].format);
+            expect_same_setting(catalog_setting(&want, "general.file_type"), catalog_setting(&b, "general.file_type"));
+            catalog_close(&a);
+            catalog_close(&b);
+            catalog_close(&want);
+        }
 }
 
-/* Rows of 48 numbers are no whole blocks of Q8_0. */
+typedef struct Lines { const char *with; int n; } Lines;
+
+static void count_lines(void *user, const char *line)
+{
+    Lines *lines = user;
+    lines->n += strstr(line, lines->with) != NULL;
+}
+
+/* Rows of 48 numbers are no whole blocks of Q8_0, rows of 96 none of Q4_K. */
 static void test_odd_rows(void **state)
 {
     (void)state;
-    SynthOptions o = small_model("F32");
-    o.hidden = 48;
-    int n_lines = 0;
-    const ConvertOptions c = { .type = "q8_0", .log = count_lines, .log_user = &n_lines };
-    assert_int_equal(convert(made_model("odd.gguf", &o), scratch_file("odd8.gguf"), &c, NULL), OK);
-    Catalog b = opened(scratch_file("odd8.gguf"));
-    assert_int_equal(tensor_named(&b, "blk.1.ffn_down_exps.weight")->format, F32);
-    assert_int_equal(tensor_named(&b, "blk.1.ffn_up_exps.weight")->format, Q8_0);
-    assert_int_equal(n_lines, 2);
-    catalog_close(&b);
+    static const struct { int64_t hidden; const char *type, *line; Format down, up; } rows[] = {
+        { 48, "q8_0", "becomes F32: its rows are not whole blocks of Q8_0", F32, Q8_0 },
+        { 48, "Q4_K_S", "becomes F32: its rows are not whole blocks of Q4_K", F32, Q4_K },
+        { 96, "Q4_K_S", "becomes Q8_0: its rows are not whole blocks of Q4_K", Q8_0, Q4_K },
+        { 96, "q5_0", "becomes", Q5_0, Q5_0 },
+    };
+    for (int r = 0; r < ARRAY_LEN(rows); r++) {
+        SynthOptions o = small_model("F32");
+        o.hidden = rows[r].hidden;
+        Lines lines = { .with = rows[r].line };
+        const ConvertOptions c = { .type = rows[r].type, .log = count_lines, .log_user = &lines };
+        assert_int_equal(convert(made_model("odd.gguf", &o), scratch_file("odd8.gguf"), &c, NULL), OK);
+        Catalog b = opened(scratch_file("odd8.gguf"));
+        assert_int_equal(tensor_named(&b, "blk.1.ffn_down_exps.weight")->format, rows[r].down);
+        assert_int_equal(tensor_named(&b, "blk.1.ffn_up_exps.weight")->format, rows[r].up);
+        assert_int_equal(lines.n, rows[r].down == rows[r].up ? 0 : 2);
+        catalog_close(&b);
+    }
 }
 
 /* ---- files that synth does not make ---- */
@@ -471,8 +504,8 @@ static void test_refusals(void **state)
     Error error = { 0 };
     const SynthOptions o = small_model("F16");
     const char *from = made_model("from.gguf", &o);
-    assert_int_equal(try_convert(from, scratch_file("no.gguf"), "q4_k_m", &error), BAD_ARGUMENT);
-    assert_non_null(strstr(error.text, "q4_k_m"));
+    assert_int_equal(try_convert(from, scratch_file("no.gguf"), "q4_k_x", &error), BAD_ARGUMENT);
+    assert_non_null(strstr(error.text, "q4_k_x"));
     assert_int_equal(
         try_convert(scratch_file("missing.gguf"), scratch_file("no.gguf"), NULL, &error),
         NOT_FOUND);
@@ -486,6 +519,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_as_stored), cmocka_unit_test(test_types),
+        cmocka_unit_test(test_mixes),
         cmocka_unit_test(test_odd_rows),  cmocka_unit_test(test_older_layout),
         cmocka_unit_test(test_tied),      cmocka_unit_test(test_settings),
         cmocka_unit_test(test_overflow),  cmocka_unit_test(test_same_file),

@@ -2,6 +2,7 @@
  * Synthetic models: published sizes, numbers as promised, routing as asked, and files that are there or not. */
 #include "model_file.h"
 
+#include "quantize/recipe.h"
 #include "quantize/shares.h"
 
 #include <math.h>
@@ -64,8 +65,8 @@ static void expect_deviation(const Catalog *c, const char *name, int64_t rows_of
 static void test_every_type(void **state)
 {
     (void)state;
-    for (int i = 0; synth_types[i]; i++) {
-        const SynthOptions o = small_model(synth_types[i]);
+    for (int i = 0; recipe_names[i]; i++) {
+        const SynthOptions o = small_model(recipe_names[i]);
         Catalog c = opened(made_model("type.gguf", &o));
         const Arch *arch;
         Error error = { 0 };
