@@ -104,8 +104,10 @@ static void put_held(Buffer *out, const Report *r)
 
 /* ---- curves ---- */
 
+/* Before the first step there are no cells: a run that begins with a model reports what that one knows. */
 static Line step_line(const Curves *c, const char *name, int column)
 {
+    if (c->steps.n == 0) return (Line){ .name = name, .stride = STEP_COLUMNS };
     return (Line){ name, c->steps.cells + STEP_NUMBER, c->steps.cells + column, c->steps.n, STEP_COLUMNS, false };
 }
 
