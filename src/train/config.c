@@ -4,6 +4,7 @@
 
 #include "base/io.h"
 #include "train/ini.h"
+#include "train/net.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -294,6 +295,10 @@ static Status check_sizes(Config *c, const Reader *r, const char *from, Error *e
 
 static Status check_rest(const Config *c, Error *error)
 {
+    static const char *const class_names[N_ADAPTS] = {
+        [ADAPTS_ATTENTION] = "attention", [ADAPTS_ROUTER] = "router", [ADAPTS_EXPERTS] = "expert",
+        [ADAPTS_OUTPUT] = "output",
+    };
     if (!c->from && !c->vocabulary)
         return fail(error, BAD_FILE, "%s: [vocabulary] model: expected, not found", c->path);
     if (!c->n_phases)
@@ -308,6 +313,10 @@ static Status check_rest(const Config *c, Error *error)
                     c->rate, c->final_rate);
     if (config_adapts(c) && !c->from)
         return fail(error, BAD_FILE, "%s: [adapter] needs a model to stand beside: [model] from, or --from", c->path);
+    for (int i = 0; i < N_ADAPTS; i++)
+        if (c->alphas[i] > 0 && !c->ranks[i])
+            return fail(error, BAD_FILE, "%s: [adapter] %s_alpha: expected %s_rank beside it, found none", c->path,
+                        class_names[i], class_names[i]);
     if (c->experts && !c->ranks[ADAPTS_EXPERTS])
         return fail(error, BAD_FILE, "%s: [adapter] experts: expected an expert_rank beside it, found none", c->path);
     if (config_adapts(c) && c->tied)
@@ -315,9 +324,13 @@ static Status check_rest(const Config *c, Error *error)
     if (c->beta > 0 && c->n_sequences % 2)
         return fail(error, BAD_FILE, "%s: [optimizer] batch: expected an even number, for preferences come in pairs, "
                     "found %lld", c->path, (long long)c->n_sequences);
-    if (c->n_sequences * c->n_tokens > (int64_t)1 << 24)
-        return fail(error, BAD_FILE, "%s: [optimizer] batch times sequence: expected at most %lld tokens, found %lld",
-                    c->path, (long long)1 << 24, (long long)(c->n_sequences * c->n_tokens));
+    if (c->n_sequences * c->n_tokens > NET_TOKENS_MAX)
+        return fail(error, BAD_FILE, "%s: [optimizer] batch times sequence: expected at most %d tokens, found %lld",
+                    c->path, NET_TOKENS_MAX, (long long)(c->n_sequences * c->n_tokens));
+    if (c->n_sequences * c->n_tokens * c->accumulate > CONFIG_STEP_TOKENS_MAX)
+        return fail(error, BAD_FILE, "%s: [optimizer] batch times sequence times accumulate: expected at most %d "
+                    "tokens, found %lld", c->path, CONFIG_STEP_TOKENS_MAX,
+                    (long long)(c->n_sequences * c->n_tokens * c->accumulate));
     return OK;
 }
 

@@ -9,7 +9,10 @@
 #include "arch/arch.h"
 #include "base/buffer.h"
 
-enum { CONFIG_FILES_MAX = 1024, CONFIG_PHASES_MAX = 64 };
+enum {
+    CONFIG_FILES_MAX = 1024, CONFIG_PHASES_MAX = 64,
+    CONFIG_STEP_TOKENS_MAX = 1 << 28    /* of all passes together; they are held at once      */
+};
 
 typedef struct DataFile { const char *path; double repeat; int line; } DataFile;
 typedef struct DataFiles { DataFile *files; int n; } DataFiles;

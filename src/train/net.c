@@ -14,16 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOKENS_MAX = 1 << 20 };          /* of a batch                                       */
-
 /* ---- what is asked for ---- */
 
 static Status check_options(const Sizes *s, const NetOptions *o, Error *error)
 {
-    if (o->n_sequences < 1 || o->n_tokens < 1 || o->n_sequences > TOKENS_MAX ||
-        o->n_tokens > TOKENS_MAX / o->n_sequences)
+    if (o->n_sequences < 1 || o->n_tokens < 1 || o->n_sequences > NET_TOKENS_MAX ||
+        o->n_tokens > NET_TOKENS_MAX / o->n_sequences)
         return fail(error, BAD_ARGUMENT, "a batch: expected 1 to %d tokens in all, found %lld sequences of %lld",
-                    TOKENS_MAX, (long long)o->n_sequences, (long long)o->n_tokens);
+                    NET_TOKENS_MAX, (long long)o->n_sequences, (long long)o->n_tokens);
     if (!(o->balance >= 0 && o->router_z >= 0 && o->capacity >= 0))
         return fail(error, BAD_ARGUMENT, "balance, router_z and capacity: expected no number below 0");
     const bool whole = s->n_heads > 0 && s->n_kv_heads > 0 && s->n_heads % s->n_kv_heads == 0 && s->head_size > 0 &&

@@ -16,7 +16,8 @@
 
 enum {
     PARAM_NAME_BYTES = 128,
-    RANK_MAX = 1024                     /* of an adapter                                    */
+    RANK_MAX = 1024,                    /* of an adapter                                    */
+    NET_TOKENS_MAX = 1 << 20            /* of a batch                                       */
 };
 
 /* What learns: a matrix in F32 with its gradient.  Vectors have one row. */

@@ -83,6 +83,10 @@ static const struct { const char *from, *to, *says; } wrongs[] = {
     { "[vocabulary]\nmodel = v.model\n", "", "[vocabulary] model: expected, not found" },
     { "rate = 3e-3", "rate = 3e-3\nfinal_rate = 1", "final_rate: expected at most the rate 0.003, found 1" },
     { "steps = 200", "steps = 200\nbatch = 65536\nsequence = 131072", "batch times sequence: expected at most" },
+    { "steps = 200", "steps = 200\nbatch = 4097\nsequence = 256", "sequence: expected at most 1048576 tokens, found 1048832" },
+    { "steps = 200", "steps = 1e9\nbatch = 4096\nsequence = 256\naccumulate = 65536",
+      "batch times sequence times accumulate: expected at most 268435456 tokens, found 68719476736" },
+    { "[run]", "[adapter]\nrouter_alpha = 8\n[run]", "[adapter] router_alpha: expected router_rank beside it, found none" },
     { "# a comment", "\xff", "expected a text in UTF-8" },
 };
 
