@@ -90,7 +90,9 @@ typedef struct Line { size_t in_row, in_stack, n_bytes; } Line;
 static Line line_of(const Blocks *k, size_t r, size_t begin)
 {
     const size_t values = PANEL_LINE / k->bytes, left = k->row_bytes - begin;
-    return (Line){ begin, stack_float(values, k->n, r, begin / k->bytes) * k->bytes, left < PANEL_LINE ? left : PANEL_LINE };
+    return (Line){ .in_row = begin,
+                   .in_stack = stack_float(values, k->n, r, begin / k->bytes) * k->bytes,
+                   .n_bytes = left < PANEL_LINE ? left : PANEL_LINE };
 }
 
 static void put_floats(const Blocks *k, char *stack, const char *row, size_t r)

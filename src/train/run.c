@@ -98,8 +98,8 @@ static Status check_sizes(const Run *r, Error *error)
                         sizes[i].name, (long long)sizes[i].got, r->config.from, (long long)sizes[i].want);
     if (r->vocabulary.catalog.vocab.n_pieces > got->n_vocab)
         return fail(error, BAD_ARGUMENT, "%s: expected a vocabulary of at most %lld tokens as in '%s', found %d",
-                    r->config.vocabulary ? r->config.vocabulary : r->config.from, (long long)got->n_vocab, r->config.from,
-                    (int)r->vocabulary.catalog.vocab.n_pieces);
+                    r->config.vocabulary ? r->config.vocabulary : r->config.from, (long long)got->n_vocab,
+                    r->config.from, (int)r->vocabulary.catalog.vocab.n_pieces);
     return OK;
 }
 

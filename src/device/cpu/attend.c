@@ -351,7 +351,8 @@ static Status check(const Attention *op, Device *d)
     TRY(kv_check(d, "attend", op->kv, &op->kv->pages[0][0]));
     if (op->group > GROUP_MAX || n_heads > most->n_heads || op->d > most->head_size)
         return fail(&d->error, UNSUPPORTED,
-                    "attend: %lld query heads of %lld on %lld key heads; %lld of %lld were reserved, at most %d may share",
+                    "attend: %lld query heads of %lld on %lld key heads; %lld of %lld were reserved, at most %d may "
+                    "share",
                     (long long)n_heads, (long long)op->d, (long long)op->n_kv_heads, (long long)most->n_heads,
                     (long long)most->head_size, GROUP_MAX);
     return OK;
