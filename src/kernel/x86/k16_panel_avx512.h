@@ -17,15 +17,22 @@ PANEL_INLINE __m512i byte_pair(__m512i words, int p)
     return _mm512_shuffle_epi8(words, take);
 }
 
-/* sum + (first * its small scale + second * its own) * x.scale */
-PANEL_INLINE __m512 add_halves(__m512 sum, __m512i first, __m512i second, __m512i scales,
-                               const XBlock *x, size_t i)
+/* Two groups of sixteen. */
+typedef struct TwoGroups { __m512i w[8], scales; } TwoGroups;
+
+/* sum + (first * its small scale + second * its own) * x.scale, for m rows from row i on, where sums of products
+ * have begun. */
+PANEL_INLINE void add_sixteens(__m512 sum[], __m512i first[], __m512i second[], const TwoGroups *two, const XBlock *x,
+                               size_t i, size_t m)
 {
     const __m512i up = _mm512_broadcast_i32x4(
         _mm_setr_epi32(0x01000100, 0x05040504, 0x09080908, 0x0d0c0d0c));
-    const __m512i pair = _mm512_mask_shuffle_epi8(first, 0xccccccccccccccccu, second, up);
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_madd_epi16(pair, scales)),
-                           _mm512_set1_ps(x->scale[i]), sum);
+    dot_halves(first, second, two->w, x, i, m);
+    OF_PAIR {
+        const __m512i pair = _mm512_mask_shuffle_epi8(first[r], 0xccccccccccccccccu, second[r], up);
+        sum[i + r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_madd_epi16(pair, two->scales)),
+                                     _mm512_set1_ps(x->scale[i + r]), sum[i + r]);
+    }
 }
 
 #endif

@@ -7,7 +7,7 @@
 
 /* What blocks.h says of one row (k_group), for four groups at a time. */
 typedef struct KGroups {
-    __m512  super_scale, super_minimum;
+    __m512  super_scale, super_minimum; /* a minimum is taken away: less than nothing       */
     __m512i scale[2], minimum[2];       /* byte j % 4 of [j / 4]: group j                  */
 } KGroups;
 
@@ -17,7 +17,7 @@ PANEL_INLINE KGroups k_groups_at(const uint16_t *halves, const uint32_t *words)
     const __m512i six = each_byte(63), four = each_byte(15), two = each_byte(0x30);
     return (KGroups){
         .super_scale   = half_at(halves),
-        .super_minimum = half_at(halves + PANEL_ROWS),
+        .super_minimum = _mm512_xor_ps(half_at(halves + PANEL_ROWS), _mm512_set1_ps(-0.0f)),
         .scale   = { _mm512_and_si512(a, six),
                      _mm512_or_si512(_mm512_and_si512(c, four),
                                      _mm512_and_si512(_mm512_srli_epi32(a, 2), two)) },
@@ -38,11 +38,26 @@ PANEL_INLINE __m512 k_minimum(const KGroups *groups, unsigned j)
     return _mm512_mul_ps(groups->super_minimum, byte_of(groups->minimum[j / 4], j % 4));
 }
 
-PANEL_INLINE void add_group(__m512 sum[], const __m512i dot[], __m512 scale, __m512 minimum,
-                            const XBlock *x, size_t n)
-{
-    EACH_ROW sum[i] = add_dot(sum[i], dot[i], scale, x, i);
-    EACH_ROW sum[i] = less_minimum(sum[i], minimum, x, i);
-}
+/* The kernel of one of these formats, from its `group_at(words, groups, j)`. */
+#define K_PANEL(name, n_words, group_at)                                                          \
+    PANEL_INLINE void product(float (*y)[STACK_ROWS], const void *stack, size_t panels,           \
+                              const void *tile, size_t n, size_t n_cols)                          \
+    {                                                                                             \
+        const size_t n_blocks = n_cols / SUPER_VALUES;                                            \
+        clear(y, panels, n);                                                                      \
+        EACH_BLOCK {                                                                              \
+            const PanelBlock block = stack_block(stack, 2, n_words, b * panels + p);              \
+            const KGroups groups = k_groups_at(block.halves, block.words);                        \
+            __m512 sum[TILE_ROWS];                                                                \
+            EACH_ROW sum[i] = sum_so_far(y, p, i);                                                \
+            UNROLL_8 for (unsigned j = 0; j < 8; j++) {                                           \
+                const XBlock x = x_block(tile, n, 8 * b + j);                                     \
+                const Group group = group_at(block.words, &groups, j);                            \
+                add_group(sum, &group, &x, n);                                                    \
+            }                                                                                     \
+            EACH_ROW keep_sum(y, p, i, sum[i]);                                                   \
+        }                                                                                         \
+    }                                                                                             \
+    PANEL_KERNEL(name)
 
 #endif

@@ -12,26 +12,34 @@ enum { N_HALVES = 2, N_WORDS = 20, LOW_WORDS = 4 };
 
 /* Products with two bits where they stand, or four above: four times too large when j is odd.  So are
  * the small scales of even pairs then, and the scale of the block is a quarter. */
-PANEL_INLINE void add_pair(__m512 sum[], const uint32_t *words, unsigned j, const XBlock *x,
-                           size_t n)
+PANEL_INLINE TwoGroups two_groups_at(const uint32_t *words, unsigned j)
 {
     const uint32_t *low = words + (LOW_WORDS + 8 * (j / 4)) * PANEL_ROWS;
-    __m512i first[TILE_ROWS], second[TILE_ROWS];
-    EACH_ROW first[i] = second[i] = _mm512_setzero_si512();
-    UNROLL_8 for (int k = 0; k < 8; k++) {
-        const __m512i four = j % 4 < 2 ? word_at(low, k) : _mm512_srli_epi32(word_at(low, k), 4);
-        const __m512i w = _mm512_and_si512(four, each_byte(j % 2 ? 12 : 3));
-        if (k < 4) {
-            EACH_ROW first[i] = dot_4(first[i], w, x, i, k);
-        } else {
-            EACH_ROW second[i] = dot_4(second[i], w, x, i, k);
-        }
-    }
     const __m512i group = word_at(words, (int)(j / 2));
     const __m512i small = j % 2 ? _mm512_and_si512(group, each_byte(15))
                                 : _mm512_and_si512(_mm512_slli_epi32(group, 2), each_byte(60));
-    const __m512i scales = byte_pair(small, (int)(j % 2));
-    EACH_ROW sum[i] = add_halves(sum[i], first[i], second[i], scales, x, i);
+    TwoGroups two = { .scales = byte_pair(small, (int)(j % 2)) };
+    UNROLL_8 for (int k = 0; k < 8; k++) {
+        const __m512i four = j % 4 < 2 ? word_at(low, k) : _mm512_srli_epi32(word_at(low, k), 4);
+        two.w[k] = _mm512_and_si512(four, each_byte(j % 2 ? 12 : 3));
+    }
+    return two;
+}
+
+PANEL_INLINE void add_rows_of_two(__m512 sum[], const TwoGroups *two, const XBlock *x, size_t i, size_t m)
+{
+    __m512i first[2], second[2];
+    OF_PAIR first[r] = second[r] = _mm512_setzero_si512();
+    add_sixteens(sum, first, second, two, x, i, m);
+}
+
+PANEL_INLINE void add_two_groups(__m512 sum[], const uint32_t *words, unsigned j, const XBlock *block, size_t n)
+{
+    const XBlock x = with_numbers_near(block);
+    const TwoGroups two = two_groups_at(words, j);
+#define ROWS(i, m) add_rows_of_two(sum, &two, &x, i, m)
+    BY_PAIRS(ROWS);
+#undef ROWS
 }
 
 /* For both halves of each of eight blocks of a tile, the sum of the numbers, less than nothing. */
@@ -82,7 +90,7 @@ PANEL_INLINE void product(float (*y)[STACK_ROWS], const void *stack, size_t pane
         EACH_ROW sum[i] = _mm512_setzero_ps();
         UNROLL_8 for (unsigned j = 0; j < 8; j++) {
             const XBlock x = x_block(tile, n, 8 * b + j);
-            add_pair(sum, block.words, j, &x, n);
+            add_two_groups(sum, block.words, j, &x, n);
         }
         add_scaled(y, p, sum, _mm512_mul_ps(half_at(block.halves), _mm512_set1_ps(0.25f)), n);
     }

@@ -5,7 +5,7 @@
 #include "kernel/x86/k_panel_avx512.h"
 #include "kernel/x86/x86.h"
 
-enum { N_HALVES = 2, N_WORDS = 43, HIGH_WORDS = 3, LOW_WORDS = 11, QUARTER_WORDS = 8 };
+enum { N_WORDS = 43, HIGH_WORDS = 3, LOW_WORDS = 11 };
 
 /* Four bits in the lower half of each byte, and bit j of each byte of `high` over them. */
 PANEL_INLINE __m512i weights(__m512i low, __m512i high, unsigned j)
@@ -14,41 +14,16 @@ PANEL_INLINE __m512i weights(__m512i low, __m512i high, unsigned j)
     return OR_MASKED(_mm512_and_si512(low, each_byte(15)), bit, each_byte(16));
 }
 
-/* 64 numbers: the lower halves of eight words meet one block of a tile, the upper halves the next. */
-PANEL_INLINE void quarter(__m512 sum[], const uint32_t *words, const KGroups *groups, unsigned j,
-                          const XBlock *x, const XBlock *next_x, size_t n)
+/* Groups 2q and 2q + 1 are the lower and the upper halves of the same eight words, with other fifth bits. */
+PANEL_INLINE Group group_at(const uint32_t *words, const KGroups *groups, unsigned j)
 {
-    const int low_words = LOW_WORDS + (int)j / 2 * QUARTER_WORDS;
-    __m512i dot[TILE_ROWS], next_dot[TILE_ROWS];
-    EACH_ROW dot[i] = next_dot[i] = _mm512_setzero_si512();
-    UNROLL_8 for (int k = 0; k < QUARTER_WORDS; k++) {
-        const __m512i low = word_at(words, panel_place(Q5_K, low_words + k)),
-                      high = word_at(words, panel_place(Q5_K, HIGH_WORDS + k));
-        const __m512i w = weights(low, high, j);
-        const __m512i next_w = weights(_mm512_srli_epi32(low, 4), high, j + 1);
-        EACH_ROW dot[i] = dot_4(dot[i], w, x, i, k);
-        EACH_ROW next_dot[i] = dot_4(next_dot[i], next_w, next_x, i, k);
+    Group group = { .has_minimum = true, .scale = k_scale(groups, j), .minimum = k_minimum(groups, j) };
+    UNROLL_8 for (int k = 0; k < 8; k++) {
+        const __m512i low = word_at(words, panel_place(Q5_K, LOW_WORDS + (int)j / 2 * 8 + k));
+        const __m512i high = word_at(words, panel_place(Q5_K, HIGH_WORDS + k));
+        group.w[k] = weights(j % 2 == 1 ? _mm512_srli_epi32(low, 4) : low, high, j);
     }
-    add_group(sum, dot, k_scale(groups, j), k_minimum(groups, j), x, n);
-    add_group(sum, next_dot, k_scale(groups, j + 1), k_minimum(groups, j + 1), next_x, n);
+    return group;
 }
 
-PANEL_INLINE void product(float (*y)[STACK_ROWS], const void *stack, size_t panels,
-                          const void *tile, size_t n, size_t n_cols)
-{
-    const size_t n_blocks = n_cols / SUPER_VALUES;
-    clear(y, panels, n);
-    EACH_BLOCK {
-        const PanelBlock block = stack_block(stack, N_HALVES, N_WORDS, b * panels + p);
-        __m512 sum[TILE_ROWS];
-        EACH_ROW sum[i] = sum_so_far(y, p, i);
-        const KGroups groups = k_groups_at(block.halves, block.words);
-        UNROLL_8 for (unsigned j = 0; j < 8; j += 2) {
-            const XBlock x = x_block(tile, n, 8 * b + j), next_x = x_block(tile, n, 8 * b + j + 1);
-            quarter(sum, block.words, &groups, j, &x, &next_x, n);
-        }
-        EACH_ROW keep_sum(y, p, i, sum[i]);
-    }
-}
-
-PANEL_KERNEL(panel_q5_k_avx512)
+K_PANEL(panel_q5_k_avx512, N_WORDS, group_at)

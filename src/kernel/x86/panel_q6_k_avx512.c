@@ -33,26 +33,31 @@ PANEL_INLINE __m512i small_scale(const uint32_t *words, int g)
     return _mm512_srai_epi32(_mm512_slli_epi32(four, (unsigned)(24 - 8 * (g % 4))), 24);
 }
 
-PANEL_INLINE void add_group(__m512 sum[], const uint32_t *words, int j, const HalfStarts *starts,
-                            const XBlock *x, size_t n)
+typedef struct TwoGroups { __m512i w[8], scale[2]; } TwoGroups;
+
+/* m rows from row i on: see add_rows. */
+PANEL_INLINE void add_sixteens(__m512 sum[], const TwoGroups *two, const HalfStarts *starts, size_t j,
+                               const XBlock *x, size_t n, size_t i, size_t m)
 {
-    __m512i first[TILE_ROWS], second[TILE_ROWS];
-    begin_halves(first, second, starts, (size_t)j, 5, x, n);
-    UNROLL_8 for (int k = 0; k < 4; k++) {
-        const __m512i w = weights(words, j, k);
-        EACH_ROW first[i] = dot_4(first[i], w, x, i, k);
+    __m512i first[2], second[2];
+    begin_halves(first, second, starts, j, 5, x, n, i, m);
+    dot_halves(first, second, two->w, x, i, m);
+    OF_PAIR {
+        const __m512i dot = _mm512_add_epi32(_mm512_mullo_epi32(first[r], two->scale[0]),
+                                             _mm512_mullo_epi32(second[r], two->scale[1]));
+        sum[i + r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_set1_ps(x->scale[i + r]), sum[i + r]);
     }
-    UNROLL_8 for (int k = 4; k < 8; k++) {
-        const __m512i w = weights(words, j, k);
-        EACH_ROW second[i] = dot_4(second[i], w, x, i, k);
-    }
-    const __m512i first_scale = small_scale(words, 2 * j),
-                  second_scale = small_scale(words, 2 * j + 1);
-    EACH_ROW {
-        const __m512i dot = _mm512_add_epi32(_mm512_mullo_epi32(first[i], first_scale),
-                                             _mm512_mullo_epi32(second[i], second_scale));
-        sum[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_set1_ps(x->scale[i]), sum[i]);
-    }
+}
+
+PANEL_INLINE void add_two_groups(__m512 sum[], const uint32_t *words, int j, const HalfStarts *starts,
+                                 const XBlock *block, size_t n)
+{
+    const XBlock x = with_numbers_near(block);
+    TwoGroups two = { .scale = { small_scale(words, 2 * j), small_scale(words, 2 * j + 1) } };
+    UNROLL_8 for (int k = 0; k < 8; k++) two.w[k] = weights(words, j, k);
+#define ROWS(i, m) add_sixteens(sum, &two, starts, (size_t)j, &x, n, i, m)
+    BY_PAIRS(ROWS);
+#undef ROWS
 }
 
 PANEL_INLINE void product(float (*y)[STACK_ROWS], const void *stack, size_t panels,
@@ -68,7 +73,7 @@ PANEL_INLINE void product(float (*y)[STACK_ROWS], const void *stack, size_t pane
         EACH_ROW sum[i] = _mm512_setzero_ps();
         UNROLL_8 for (int j = 0; j < 8; j++) {
             const XBlock x = x_block(tile, n, 8 * b + (size_t)j);
-            add_group(sum, block.words, j, &starts, &x, n);
+            add_two_groups(sum, block.words, j, &starts, &x, n);
         }
         const __m512 scale = half_at(block.halves);
         EACH_ROW keep_sum(y, p, i, _mm512_fmadd_ps(scale, sum[i], sum_so_far(y, p, i)));

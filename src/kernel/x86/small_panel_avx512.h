@@ -40,22 +40,13 @@ PANEL_INLINE __m512i small_weights(Format format, const uint32_t *words, unsigne
     return OR_MASKED(bits_over(_mm512_srli_epi32(word_at(words, 0), 4 * k)), four, each_byte(15));
 }
 
-/* One block of a panel and all rows of a tile. */
-PANEL_INLINE void small_block(Format format, __m512 sum[], PanelBlock block, const XBlock *x, size_t n)
+PANEL_INLINE Group small_group(Format format, PanelBlock block)
 {
-    __m512i dot[TILE_ROWS];
-    EACH_ROW dot[i] = small_has_minimum(format) ? _mm512_setzero_si512()
-                                                : less_offset(x->minus[i], small_offset_shift(format));
-    UNROLL_8 for (unsigned k = 0; k < 8; k++) {
-        const __m512i w = small_weights(format, block.words, k);
-        EACH_ROW dot[i] = dot_4(dot[i], w, x, i, (int)k);
-    }
-    const __m512 scale = half_at(block.halves);
-    EACH_ROW sum[i] = add_dot(sum[i], dot[i], scale, x, i);
-    if (small_has_minimum(format)) {
-        const __m512 minimum = half_at(block.halves + PANEL_ROWS);
-        EACH_ROW sum[i] = add_minimum(sum[i], minimum, x, i);
-    }
+    Group group = { .has_minimum = small_has_minimum(format), .shift = small_offset_shift(format) };
+    group.scale = half_at(block.halves);
+    if (group.has_minimum) group.minimum = half_at(block.halves + PANEL_ROWS);
+    UNROLL_8 for (unsigned k = 0; k < 8; k++) group.w[k] = small_weights(format, block.words, k);
+    return group;
 }
 
 /* The sums of a panel stay in registers for a run of blocks. */
@@ -73,8 +64,9 @@ PANEL_INLINE void small_product(Format format, float (*y)[STACK_ROWS], const voi
             ROLLED for (size_t k = 0; k < run; k++) {
                 const PanelBlock block = stack_block(stack, small_has_minimum(format) ? 2 : 1, small_words(format),
                                                      first * panels + p * run + k);
+                const Group group = small_group(format, block);
                 const XBlock x = x_block(tile, n, first + k);
-                small_block(format, sum, block, &x, n);
+                add_group(sum, &group, &x, n);
             }
             EACH_ROW keep_sum(y, p, i, sum[i]);
         }
