@@ -241,7 +241,8 @@ Status cpu_experts(Device *d, Tensor *parts, const Tensor *x, const ExpertJob *j
     cpu_run(cpu, gather_row, &wave, rows[n_jobs], rows[n_jobs] * x->cols);
     if (adapted) cpu_run(cpu, begin_inputs, &wave, n_jobs, rows[n_jobs] * x->cols * cpu->host.limits.n_rank);
     cpu_run(cpu, gate_and_up, &wave, tasks[n_jobs], 2 * work);
-    if (adapted) cpu_run(cpu, begin_hidden, &wave, n_jobs, rows[n_jobs] * cpu->host.limits.n_hidden * cpu->host.limits.n_rank);
+    if (adapted)
+        cpu_run(cpu, begin_hidden, &wave, n_jobs, rows[n_jobs] * cpu->host.limits.n_hidden * cpu->host.limits.n_rank);
     for (int j = 0; j < n_jobs; j++) tasks[j + 1] = tasks[j] + n_stacks(jobs[j].expert.down.rows);
     cpu_run(cpu, down, &wave, tasks[n_jobs], work);
     return OK;
