@@ -254,8 +254,8 @@ class Rounds(unittest.TestCase):
         lines = said.getvalue().splitlines()
         self.assertEqual(len(lines), 3, lines)                  # and the one that could not start
         self.assertEqual([line.split(': ')[1] for line in lines], ['llama.cpp cannot', 'llama.cpp ', 'llama.cpp -fa 0'])
-        self.assertEqual([one[:2] for one in asked if one[2:]], [('llama.cpp', ''), ('llama.cpp', '-fa 0'), ('mixt', ''),
-                                                                 ('ik_llama.cpp', '')])
+        self.assertEqual([one[:2] for one in asked if one[2:]],
+                         [('llama.cpp', ''), ('llama.cpp', '-fa 0'), ('mixt', ''), ('ik_llama.cpp', '')])
         self.assertEqual(set(entry['summary']['best']['decode']) & {'mixt', 'llama.cpp', 'ik_llama.cpp'},
                          {'mixt', 'ik_llama.cpp'})
 
