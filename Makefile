@@ -26,16 +26,12 @@ help:   ## this screen
 deps:   ## install the Debian packages that building and testing need
 	@tools/deps build test
 
-run:    ## build, make a tiny model with random weights, and let it speak
+run:    ## build, and let the model in the program tell a story
 	@tools/deps build
 	@test -f $(BUILT)/build.ninja || cmake --preset $(PRESET) -DMIXT_TESTS=OFF
 	@cmake --build --preset $(PRESET) --parallel $(JOBS) --target mixt
-	@test -f build/tiny.gguf || $(MIXT) synth --like tiny --seed 1 -o build/tiny.gguf
 	@echo
-	@echo 'build/tiny.gguf is a Mixtral in the small whose weights are random: what follows is nonsense,'
-	@echo 'made by the same code that runs a real model ($(MIXT) run MODEL "Once upon a time").'
-	@echo
-	$(MIXT) run build/tiny.gguf "Once upon a time" -n 64 --experts </dev/null
+	$(MIXT) run wren "Once upon a time there was a little fox who" -n 160 --experts </dev/null
 
 build:  ## build everything, tests included
 	@tools/deps build test
