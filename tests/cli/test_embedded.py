@@ -217,6 +217,18 @@ class ThisProgram(Case):
         self.assertGreater(len(file), 4)
         self.assertEqual((name, alone), (file, file))
 
+    @unittest.skipUnless(os.path.basename(EMBEDDED or "") == "wren.gguf", "skipped: the model in the program is not Wren")
+    def test_wren_converses(self):
+        """In the format that it was taught: turns are marked, and an answer ends by itself."""
+        path, question = scratch("wren-messages.json"), "What is the opposite of hot?"
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump([{"role": "user", "content": question}], file)
+        asked = self.expect(mixt("prompt", "wren", "--messages", path), 0).stdout.decode()
+        self.assertEqual(asked, f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n")
+        told = json.loads(self.expect(mixt("run", "wren", "--chat", question, "--temp", 0, "--json"), 0).stdout)
+        self.assertEqual(told["finish"], "end", told)
+        self.assertRegex(told["text"], "opposite", told)
+
     @unittest.skipIf(EMBEDDED, "a model was built into the program")
     def test_it_has_none(self):
         self.one_line(self.expect(mixt("run"), 64), "none was built into this program")
