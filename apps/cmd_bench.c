@@ -207,18 +207,19 @@ static void count_bytes(const Bench *b, Test *t)
     }
 }
 
-/* Products with weights, and of attention: 2 operations per multiply-accumulate.  Of a prompt only
- * the last token goes through the output. */
+/* Products with weights, and of attention: 2 operations per multiply-accumulate.  Of a prompt only the last token goes
+ * through the experts of the last layer, and the output. */
 static double count_operations(const Bench *b, const Test *t)
 {
     const mixt_model_info   *m = &b->loaded.info;
     size_t                   n;
     const mixt_weight_class *classes = mixt_model_classes(b->loaded.model, &n);
-    double each = 0, output = 0, embedding = 0, pairs = 0;
+    double each = 0, attention = 0, output = 0, embedding = 0, pairs = 0;
     for (size_t i = 0; i < n; i++) {
         const double values = (double)classes[i].n_values_active;
         if (strcmp(classes[i].name, "output") == 0) output = values;
         else if (strcmp(classes[i].name, "embedding") == 0) embedding = values;
+        else if (strcmp(classes[i].name, "attention") == 0) attention = values;
         else if (strcmp(classes[i].name, "norms") != 0) each += values;
     }
     if (output == 0) output = embedding;
@@ -226,8 +227,8 @@ static double count_operations(const Bench *b, const Test *t)
         const double seen = (double)(t->depth + i + 1);
         pairs += m->window > 0 && seen > (double)m->window ? (double)m->window : seen;
     }
-    const double tokens = (double)t->n;
-    return (2 * each * tokens + 2 * output * (t->prompt ? 1 : tokens) +
+    const double tokens = (double)t->n, layers = (double)m->n_layers, last = t->prompt ? 1 : tokens;
+    return (2 * attention * tokens + 2 * each * (tokens * (layers - 1) + last) / layers + 2 * output * last +
             4 * pairs * (double)(m->n_heads * m->head_size * m->n_layers)) * (double)t->rows;
 }
 
@@ -244,6 +245,16 @@ static mixt_status hold(const Bench *b, size_t s, size_t n, mixt_error *error)
     for (size_t i = 0; i < n; i++) tokens[i] = token_at(b, s, i);
     const mixt_status status = mixt_session_sync(b->sessions[s], tokens, n, error);
     free(tokens);
+    return status;
+}
+
+/* Of steps, whose bytes depend on them.  A prompt whose experts are watched uses those of its last layer for each token. */
+static mixt_status watch_experts(const Bench *b, const Test *t, mixt_error *error)
+{
+    const bool  steps_of_experts = !t->prompt && b->loaded.info.n_experts > 0;
+    mixt_status status = MIXT_OK;
+    for (size_t s = 0; s < t->rows && status == MIXT_OK; s++)
+        status = mixt_session_trace(b->sessions[s], steps_of_experts, error);
     return status;
 }
 
@@ -306,6 +317,7 @@ static mixt_status run_once(const Bench *b, Test *t, size_t repeat, mixt_error *
 {
     mixt_status status = MIXT_OK;
     for (size_t s = 0; s < t->rows && status == MIXT_OK; s++) status = hold(b, s, t->depth, error);
+    if (status == MIXT_OK) status = watch_experts(b, t, error);
     if (status == MIXT_OK) status = add_profile(b, NULL, error); /* forget what came before */
     if (status != MIXT_OK) return status;
     const int64_t read_bytes = mixt_engine_read(b->loaded.engine).expert_read_bytes;
@@ -403,7 +415,6 @@ static int64_t resident_peak_bytes(void)
 static Exit open_sessions(Bench *b)
 {
     const size_t n = largest(&b->rows);
-    const bool   sparse = b->loaded.info.n_experts > 0;
     mixt_error   error;
     b->sessions = calloc(n, sizeof *b->sessions);
     if (!b->sessions) return complain(b->app, NO_FIT, "out of memory for %zu sessions", n);
@@ -412,8 +423,6 @@ static Exit open_sessions(Bench *b)
     for (; b->n_sessions < n && status == MIXT_OK; b->n_sessions += status == MIXT_OK)
         status =
             mixt_session_new(b->loaded.engine, b->n_context, &b->sessions[b->n_sessions], &error);
-    for (size_t s = 0; s < b->n_sessions && sparse && status == MIXT_OK; s++)
-        status = mixt_session_trace(b->sessions[s], true, &error);
     return status == MIXT_OK ? DONE
                              : problem(b->app, &error, "try fewer --rows or smaller depths --at");
 }

@@ -13,6 +13,32 @@ static void set_rows(Work *w, int64_t n_tokens, int64_t n_used, int64_t n_wanted
     for (int i = 0; i < ARRAY_LEN(of_tokens); i++) of_tokens[i]->rows = n_tokens;
     w->parts.rows = n_tokens * n_used;
     w->last.rows = w->logits.rows = n_wanted;
+    for (int32_t t = 0; t < n_tokens; t++) w->row[t] = t;
+}
+
+/* After the last attention only rows go on whose logits are wanted or whose experts are watched: nothing looks at
+ * the others any more.  Of a prompt that is one row, and a layer's experts rest. */
+static Status keep_asked(Model *m, const Step *step, Work *w)
+{
+    int32_t n = 0;
+    for (int t = 0; t < step->n_tokens; t++) w->place[t] = step->experts && step->experts[t] ? 0 : -1;
+    for (int i = 0; i < step->n_wanted; i++) w->place[step->wanted[i]] = 0;
+    for (int32_t t = 0; t < step->n_tokens; t++)
+        if (w->place[t] == 0) {
+            w->row[n] = t;
+            w->place[t] = n++;
+        }
+    for (int i = 0; i < step->n_wanted; i++) w->last_rows[i] = w->place[step->wanted[i]];
+    if (n == step->n_tokens) return OK;
+
+    w->y.rows = n;
+    TRY(m->device->ops->pick(m->device, &w->y, &w->x, w->row, n));
+    const Tensor x = w->x;
+    w->x = w->y;
+    w->y = x;
+    w->y.rows = w->h.rows = w->scores.rows = n;
+    w->parts.rows = n * m->sizes.n_used;
+    return OK;
 }
 
 static Status keep_going(const Step *step, Error *error)
@@ -34,13 +60,15 @@ static Status forward(Model *m, const Step *step, Work *w, Error *error)
         TRY(attention(m, layer, step, w, error));                           /* y [T][D]      */
         TRY(op->add(d, &w->x, &w->y));
 
+        if (layer == m->sizes.n_layers - 1) TRY(keep_asked(m, step, w));    /* T gets smaller */
+        if (w->x.rows == 0) break;
         TRY(op->norm(d, &w->h, &w->x, &m->layers[layer].ffn_norm));
         TRY(moe(m, layer, step, w, error));
         TRY(op->add(d, &w->x, &w->y));
     }
     if (step->n_wanted == 0) return op->wait(d);
 
-    TRY(op->pick(d, &w->last, &w->x, step->wanted, step->n_wanted));        /* last [R][D]   */
+    TRY(op->pick(d, &w->last, &w->x, w->last_rows, step->n_wanted));        /* last [R][D]   */
     TRY(op->norm(d, &w->last, &w->last, &m->out_norm));
     TRY(op->project(d, (Tensor *[]){ &w->logits }, &w->last, (const Tensor *[]){ &m->out }, 1));
     TRY(adapt(m, &w->logits, &w->last, &m->out_lora));

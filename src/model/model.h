@@ -88,6 +88,8 @@ typedef struct Work {
     Tensor     parts;                   /* [T*U][D] answers of the chosen experts, not yet mixed */
     Tensor     last, logits;            /* [R][D], [R][V]                                  */
     float     *host_scores;             /* [T][E]                                          */
+    int32_t   *row;                     /* [T] which of the step's rows is the i-th; see keep_asked */
+    int32_t   *place, *last_rows;       /* [T] and where it went, [R] rows of x whose logits we need */
     Routes     routes;
     ExpertJob *jobs;                    /* [E]                                             */
     Pin       *pins;                    /* [E]                                             */

@@ -54,11 +54,10 @@ static void resident_first(Model *m, int layer, Work *w, int n_groups)
 }
 
 /* Rows and slots sorted by expert, in the order of ids; within an expert by slot. */
-static void order_groups(Model *m, int layer, const Step *step, Work *w)
+static void order_groups(Model *m, int layer, Work *w)
 {
     Routes *r = &w->routes;
-    const int n_used = (int)m->sizes.n_used, n_slots = step->n_tokens * n_used,
-              n_groups = r->n_groups;
+    const int n_used = (int)m->sizes.n_used, n_slots = (int)w->parts.rows, n_groups = r->n_groups;
     int32_t next[EXPERTS_MAX] = { 0 };                      /* per expert: how many, then where    */
 
     resident_first(m, layer, w, n_groups);
@@ -79,7 +78,7 @@ static void order_groups(Model *m, int layer, const Step *step, Work *w)
 Status moe(Model *m, int layer, const Step *step, Work *w, Error *error)
 {
     TRY(route(m, layer, step, w, error));                   /* who goes to whom, with what weight */
-    order_groups(m, layer, step, w);
+    order_groups(m, layer, w);
     m->store->ops->hint(m->store, w->ids, w->routes.n_groups);
 
     const int n_groups = w->routes.n_groups, room = m->store->pins_max;

@@ -62,31 +62,32 @@ static Status route_sparse(Model *m, int layer, const Step *step, Work *w, Error
 {
     Device *d = m->device;
     const int n_experts = (int)m->sizes.n_experts, n_used = (int)m->sizes.n_used;
-    const size_t bytes = (size_t)step->n_tokens * (size_t)n_experts * sizeof *w->host_scores;
+    const int n = (int)w->h.rows;
+    const size_t bytes = (size_t)n * (size_t)n_experts * sizeof *w->host_scores;
 
     TRY(d->ops->project(d, (Tensor *[]){&w->scores}, &w->h,
                         (const Tensor *[]){&m->layers[layer].router}, 1));
     if (m->layers[layer].lora) TRY(adapt(m, &w->scores, &w->h, &m->layers[layer].lora->router));
     TRY(d->ops->download(d, w->host_scores, &w->scores, bytes));
-    for (int t = 0; t < step->n_tokens; t++)
-        if (!choose_experts(w->host_scores + t * n_experts, n_experts, n_used, &m->router,
-                            w->routes.experts + t * n_used, w->routes.weights + t * n_used)) {
-            if (!step->broken[t])
-                fail(error, FAILED, "layer %d: the router's scores are not numbers", layer);
-            step->broken[t] = true;
+    for (int i = 0; i < n; i++)
+        if (!choose_experts(w->host_scores + i * n_experts, n_experts, n_used, &m->router,
+                            w->routes.experts + i * n_used, w->routes.weights + i * n_used)) {
+            bool *broken = &step->broken[w->row[i]];
+            if (!*broken) fail(error, FAILED, "layer %d: the router's scores are not numbers", layer);
+            *broken = true;
         }
     return OK;
 }
 
 /* For whoever watches which experts fire. */
-static void record(const Step *step, int layer, int n_used, const Routes *r)
+static void record(const Step *step, int layer, int n_used, const Work *w)
 {
-    for (int t = 0; step->experts && t < step->n_tokens; t++) {
+    const Routes *r = &w->routes;
+    for (int i = 0; step->experts && i < (int)w->h.rows; i++) {
+        const int t = w->row[i];
         if (!step->experts[t]) continue;
-        memcpy(step->experts[t] + layer * n_used, r->experts + t * n_used,
-               (size_t)n_used * sizeof *r->experts);
-        memcpy(step->weights[t] + layer * n_used, r->weights + t * n_used,
-               (size_t)n_used * sizeof *r->weights);
+        memcpy(step->experts[t] + layer * n_used, r->experts + i * n_used, (size_t)n_used * sizeof *r->experts);
+        memcpy(step->weights[t] + layer * n_used, r->weights + i * n_used, (size_t)n_used * sizeof *r->weights);
     }
 }
 
@@ -94,12 +95,12 @@ Status route(Model *m, int layer, const Step *step, Work *w, Error *error)
 {
     Routes *r = &w->routes;
     const int n_used = (int)m->sizes.n_used, n_experts = (int)m->sizes.n_experts;
-    if (m->sizes.dense) route_dense(step->n_tokens, r);
+    if (m->sizes.dense) route_dense((int)w->h.rows, r);
     else TRY(route_sparse(m, layer, step, w, error));
-    record(step, layer, n_used, r);
+    record(step, layer, n_used, w);
 
     bool wanted[EXPERTS_MAX] = { false };
-    for (int i = 0; i < step->n_tokens * n_used; i++) wanted[r->experts[i]] = true;
+    for (int i = 0; i < (int)w->parts.rows; i++) wanted[r->experts[i]] = true;
     r->n_groups = 0;
     for (int e = 0; e < n_experts; e++)
         if (wanted[e]) r->group_expert[r->n_groups++] = e;

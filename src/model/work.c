@@ -29,7 +29,7 @@ int64_t work_bytes(const Sizes *s, int64_t max_tokens)
     work_shapes(s, max_tokens, &none, shapes);
     for (int i = 0; i < N_SHAPES; i++)
         bytes += shapes[i].rows * shapes[i].cols * (int64_t)sizeof(float);
-    return bytes + max_tokens * (s->n_experts + s->n_used * 4) * 4;
+    return bytes + max_tokens * (s->n_experts + s->n_used * 4 + 3) * 4;
 }
 
 static bool host_side(const Sizes *s, size_t T, Work *w)
@@ -37,6 +37,9 @@ static bool host_side(const Sizes *s, size_t T, Work *w)
     const size_t U = (size_t)s->n_used, E = (size_t)s->n_experts;
     Routes *r = &w->routes;
     return (w->host_scores  = arena_new(&w->arena, T * E, sizeof *w->host_scores)) &&
+           (w->row          = arena_new(&w->arena, T, sizeof *w->row)) &&
+           (w->place        = arena_new(&w->arena, T, sizeof *w->place)) &&
+           (w->last_rows    = arena_new(&w->arena, T, sizeof *w->last_rows)) &&
            (r->experts      = arena_new(&w->arena, T * U, sizeof *r->experts)) &&
            (r->weights      = arena_new(&w->arena, T * U, sizeof *r->weights)) &&
            (r->group_expert = arena_new(&w->arena, E, sizeof *r->group_expert)) &&

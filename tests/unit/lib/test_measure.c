@@ -96,19 +96,20 @@ static void profiles_count_everything_on(const char *device)
     expect_row(rows, n, "q, k, v", 2 * L, 2 * attention * qkv / (qkv + out), 2 * (T + 1) * L * qkv);
     expect_row(rows, n, "attention out", 2 * L, 2 * attention * out / (qkv + out),
                2 * (T + 1) * L * out);
-    expect_row(rows, n, "router", 2 * L, 2 * class_bytes("router"),
-               2 * (T + 1) * L * D * i.n_experts);
+    /* In the last layer only the prompt's last token goes on from attention. */
+    const int64_t through = (T + 1) * (L - 1) + 2;
+    expect_row(rows, n, "router", 2 * L, 2 * class_bytes("router"), 2 * through * D * i.n_experts);
     expect_row(rows, n, "output", 2, 2 * class_bytes("output"), 2 * 2 * D * i.n_vocab);
     /* Keys and values of five positions once for the prompt, of six for the token; 1+..+6 pairs. */
     expect_row(rows, n, "attention", 2 * L, (T + T + 1) * i.kv_bytes_per_token, 4 * H * L * 21);
     expect_row(rows, n, "add", 4 * L, 0, 0);
     expect_row(rows, n, "combine", 2 * L, 0, 0);
 
-    /* Every row of a step goes through U experts; which they are is the router's business. */
+    /* Every row goes through U experts; which they are is the router's business. */
     const mixt_profile_row *experts = row(rows, n, "experts");
     const int64_t one = mixt_model_expert_bytes(model, 0);
     assert_int_equal(one, i.expert_bytes);
-    assert_int_equal(experts->operations, 6 * (T + 1) * L * i.n_used * D * i.hidden);
+    assert_int_equal(experts->operations, 6 * through * i.n_used * D * i.hidden);
     assert_int_equal(experts->bytes % one, 0);
     assert_true(experts->bytes >= 2 * L * i.n_used * one &&
                 experts->bytes <= L * (i.n_experts + i.n_used) * one);
