@@ -248,7 +248,8 @@ static mixt_status hold(const Bench *b, size_t s, size_t n, mixt_error *error)
     return status;
 }
 
-/* Of steps, whose bytes depend on them.  A prompt whose experts are watched uses those of its last layer for each token. */
+/* Of steps: their bytes depend on them.  A prompt whose experts are watched needs those of its last layer for all
+ * tokens. */
 static mixt_status watch_experts(const Bench *b, const Test *t, mixt_error *error)
 {
     const bool  steps_of_experts = !t->prompt && b->loaded.info.n_experts > 0;
