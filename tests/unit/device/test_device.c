@@ -117,8 +117,8 @@ static void room_for_sequences_only_grows(void **state)
     for (int i = 0; i < ARRAY_LEN(kinds); i++) {
         Device *d;
         assert_int_equal(device_open(kinds[i], &(DeviceOptions){ .n_threads = 2 }, &d, NULL), OK);
-        MUST(d->ops->reserve(d, &(DeviceLimits){ .n_tokens = 1, .n_cols = 32, .n_width = 32, .n_hidden = 32, .n_used = 1,
-                                                 .n_heads = 1, .head_size = 32 }));
+        MUST(d->ops->reserve(d, &(DeviceLimits){ .n_tokens = 1, .n_cols = 32, .n_width = 32, .n_hidden = 32,
+                                                 .n_used = 1, .n_heads = 1, .head_size = 32 }));
         MUST(d->ops->reserve_context(d, 64));
         assert_int_equal(d->ops->reserve_context(d, INT64_MAX / 2), NO_MEMORY);
         assert_non_null(strstr(d->error.text, "context"));

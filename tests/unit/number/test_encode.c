@@ -84,11 +84,12 @@ static void holds_the_numbers_it_says(void **state)
         const double want = relative_error((Format)format);
         for (int i = 0; i < N; i++) x[i] = (float)(largest * (double)small[i]);
         const double got = relative_error((Format)format);
-        if (!(got < 1.1 * want)) fail_msg("%s up to %g: want %.5f got %.5f", format_info[format].name, largest, want, got);
+        const char *name = format_info[format].name;
+        if (!(got < 1.1 * want)) fail_msg("%s up to %g: want %.5f got %.5f", name, largest, want, got);
         if (format == BF16 || format >= Q2_K) continue;     /* there are no larger ones in F32; groups could */
         for (int i = 0; i < N; i++) x[i] *= 8.0f;
         const double beyond = relative_error((Format)format);
-        if (beyond < 2.0 * want) fail_msg("%s holds more than %g: error %.5f", format_info[format].name, largest, beyond);
+        if (beyond < 2.0 * want) fail_msg("%s holds more than %g: error %.5f", name, largest, beyond);
     }
 }
 
