@@ -29,10 +29,8 @@
 
 /* The rows of a tile, unrolled, so that an array over them is a set of registers. */
 #define EACH_ROW _Pragma("GCC unroll 8") for (size_t i = 0; i < n; i++)
-/* Its rows two by two: `rows(i, m)` is m of them from row i on; where n is odd the last stands alone. */
-#define BY_PAIRS(rows)                                                                            \
-    _Pragma("GCC unroll 4") for (size_t i = 0; i + 2 <= n; i += 2) rows(i, 2);                    \
-    if (n % 2 == 1) rows(n - 1, 1)
+/* Its rows two by two: i and i + 1.  Where n is odd the last stands alone, a pair of m = 1. */
+#define EACH_PAIR _Pragma("GCC unroll 4") for (size_t i = 0; i + 2 <= n; i += 2)
 #define OF_PAIR  _Pragma("GCC unroll 2") for (size_t r = 0; r < m; r++)
 #define UNROLL_8 _Pragma("GCC unroll 8")
 #define ROLLED   _Pragma("GCC unroll 1")
@@ -149,9 +147,8 @@ PANEL_INLINE void add_rows(__m512 sum[], const Group *group, const XBlock *x, si
 PANEL_INLINE void add_group(__m512 sum[], const Group *group, const XBlock *block, size_t n)
 {
     const XBlock x = with_numbers_near(block);
-#define ROWS(i, m) add_rows(sum, group, &x, i, m)
-    BY_PAIRS(ROWS);
-#undef ROWS
+    EACH_PAIR add_rows(sum, group, &x, i, 2);
+    if (n % 2) add_rows(sum, group, &x, n - 1, 1);
 }
 
 /* The same 32 as two groups of sixteen: one sum of products for each. */

@@ -26,22 +26,6 @@ PANEL_INLINE TwoGroups two_groups_at(const uint32_t *words, unsigned j)
     return two;
 }
 
-PANEL_INLINE void add_rows_of_two(__m512 sum[], const TwoGroups *two, const XBlock *x, size_t i, size_t m)
-{
-    __m512i first[2], second[2];
-    OF_PAIR first[r] = second[r] = _mm512_setzero_si512();
-    add_sixteens(sum, first, second, two, x, i, m);
-}
-
-PANEL_INLINE void add_two_groups(__m512 sum[], const uint32_t *words, unsigned j, const XBlock *block, size_t n)
-{
-    const XBlock x = with_numbers_near(block);
-    const TwoGroups two = two_groups_at(words, j);
-#define ROWS(i, m) add_rows_of_two(sum, &two, &x, i, m)
-    BY_PAIRS(ROWS);
-#undef ROWS
-}
-
 /* For both halves of each of eight blocks of a tile, the sum of the numbers, less than nothing. */
 typedef struct MinusSums { float low[8][TILE_ROWS], high[8][TILE_ROWS]; } MinusSums;
 
@@ -90,7 +74,8 @@ PANEL_INLINE void product(float (*y)[STACK_ROWS], const void *stack, size_t pane
         EACH_ROW sum[i] = _mm512_setzero_ps();
         UNROLL_8 for (unsigned j = 0; j < 8; j++) {
             const XBlock x = x_block(tile, n, 8 * b + j);
-            add_two_groups(sum, block.words, j, &x, n);
+            const TwoGroups two = two_groups_at(block.words, j);
+            add_two_groups(sum, &two, NULL, j, &x, n);
         }
         add_scaled(y, p, sum, _mm512_mul_ps(half_at(block.halves), _mm512_set1_ps(0.25f)), n);
     }

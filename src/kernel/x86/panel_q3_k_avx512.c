@@ -42,27 +42,9 @@ PANEL_INLINE TwoGroups two_groups_at(const uint32_t *words, unsigned j)
 {
     const __m512i small = _mm512_sub_epi16(
         byte_pair(scale_bytes(words, (int)(j / 2)), (int)(j % 2)), _mm512_set1_epi16(32));
-    TwoGroups two = { .scales = j % 2 ? small : _mm512_slli_epi16(small, 2) };
+    TwoGroups two = { .scales = j % 2 ? small : _mm512_slli_epi16(small, 2), .shift = j % 2 ? 4 : 2 };
     UNROLL_8 for (int k = 0; k < 8; k++) two.w[k] = weights(words, j, k);
     return two;
-}
-
-PANEL_INLINE void add_rows_of_two(__m512 sum[], const TwoGroups *two, unsigned j, const HalfStarts *starts,
-                                  const XBlock *x, size_t n, size_t i, size_t m)
-{
-    __m512i first[2], second[2];
-    begin_halves(first, second, starts, j, j % 2 ? 4 : 2, x, n, i, m);
-    add_sixteens(sum, first, second, two, x, i, m);
-}
-
-PANEL_INLINE void add_two_groups(__m512 sum[], const uint32_t *words, unsigned j, const HalfStarts *starts,
-                                 const XBlock *block, size_t n)
-{
-    const XBlock x = with_numbers_near(block);
-    const TwoGroups two = two_groups_at(words, j);
-#define ROWS(i, m) add_rows_of_two(sum, &two, j, starts, &x, n, i, m)
-    BY_PAIRS(ROWS);
-#undef ROWS
 }
 
 PANEL_INLINE void product(float (*y)[STACK_ROWS], const void *stack, size_t panels,
@@ -78,7 +60,8 @@ PANEL_INLINE void product(float (*y)[STACK_ROWS], const void *stack, size_t pane
         EACH_ROW sum[i] = _mm512_setzero_ps();
         UNROLL_8 for (unsigned j = 0; j < 8; j++) {
             const XBlock x = x_block(tile, n, 8 * b + j);
-            add_two_groups(sum, block.words, j, &starts, &x, n);
+            const TwoGroups two = two_groups_at(block.words, j);
+            add_two_groups(sum, &two, &starts, j, &x, n);
         }
         const __m512 scale = _mm512_mul_ps(half_at(block.halves), _mm512_set1_ps(0.25f));
         EACH_ROW keep_sum(y, p, i, _mm512_fmadd_ps(scale, sum[i], sum_so_far(y, p, i)));

@@ -55,9 +55,8 @@ PANEL_INLINE void add_two_groups(__m512 sum[], const uint32_t *words, int j, con
     const XBlock x = with_numbers_near(block);
     TwoGroups two = { .scale = { small_scale(words, 2 * j), small_scale(words, 2 * j + 1) } };
     UNROLL_8 for (int k = 0; k < 8; k++) two.w[k] = weights(words, j, k);
-#define ROWS(i, m) add_sixteens(sum, &two, starts, (size_t)j, &x, n, i, m)
-    BY_PAIRS(ROWS);
-#undef ROWS
+    EACH_PAIR add_sixteens(sum, &two, starts, (size_t)j, &x, n, i, 2);
+    if (n % 2) add_sixteens(sum, &two, starts, (size_t)j, &x, n, n - 1, 1);
 }
 
 PANEL_INLINE void product(float (*y)[STACK_ROWS], const void *stack, size_t panels,
