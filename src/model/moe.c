@@ -26,7 +26,8 @@ static Status wave(Model *m, int layer, int begin, int end, Work *w, Error *erro
     int n_pinned = 0;
 
     for (int g = begin; g < end && status == OK; g++) {
-        status = store->ops->pin(store, w->ids[g], &w->pins[g], error);     /* may wait      */
+        status = store->ops->pin(store, w->ids[g], r->group_begin[g + 1] - r->group_begin[g],
+                                 &w->pins[g], error);           /* may wait              */
         n_pinned += status == OK;
         w->jobs[g] = (ExpertJob){
             .expert = w->pins[g].weights,
@@ -79,7 +80,7 @@ Status moe(Model *m, int layer, const Step *step, Work *w, Error *error)
 {
     TRY(route(m, layer, step, w, error));                   /* who goes to whom, with what weight */
     order_groups(m, layer, w);
-    m->store->ops->hint(m->store, w->ids, w->routes.n_groups);
+    m->store->ops->hint(m->store, w->ids, w->routes.n_groups, HINT_NEEDED);
 
     const int n_groups = w->routes.n_groups, room = m->store->pins_max;
     for (int begin = 0; begin < n_groups;) {

@@ -27,9 +27,26 @@ typedef struct DiskStore {
     StoreStats           stats;
 } DiskStore;
 
-static void disk_hint(Store *s, const ExpertId *ids, int n)
+static void disk_begin(Store *s, int n_rows)
+{
+    (void)s, (void)n_rows;
+}
+
+static void disk_hint(Store *s, const ExpertId *ids, int n, Hint hint)
+{
+    (void)s, (void)ids, (void)n, (void)hint;
+}
+
+static int disk_first(Store *s, const ExpertId *ids, int n)
 {
     (void)s, (void)ids, (void)n;
+    return 0;
+}
+
+static Status disk_resize(Store *s, int64_t room_bytes, Error *error)
+{
+    (void)s, (void)room_bytes;
+    return fail(error, BAD_ARGUMENT, "experts: the number of slots is fixed");
 }
 
 static bool disk_resident(const Store *s, ExpertId id)
@@ -85,8 +102,9 @@ static Status bring(DiskStore *d, int expert, Room **out, Error *error)
     return OK;
 }
 
-static Status disk_pin(Store *s, ExpertId id, Pin *out, Error *error)
+static Status disk_pin(Store *s, ExpertId id, int n_rows, Pin *out, Error *error)
 {
+    (void)n_rows;
     DiskStore *d = (DiskStore *)s;
     const int expert = id.layer * d->n_experts + id.expert;
     Room *room = d->where[expert] >= 0 ? &d->rooms[d->where[expert]] : NULL;
@@ -126,10 +144,13 @@ static void disk_close(Store *s)
 
 static const StoreOps disk_ops = {
     .name = "disk",
+    .begin = disk_begin,
     .hint = disk_hint,
     .resident = disk_resident,
+    .first = disk_first,
     .pin = disk_pin,
     .unpin = disk_unpin,
+    .resize = disk_resize,
     .stats = disk_stats,
     .close = disk_close,
 };

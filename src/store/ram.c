@@ -15,9 +15,26 @@ typedef struct RamStore {
     StoreStats  stats;
 } RamStore;
 
-static void ram_hint(Store *s, const ExpertId *ids, int n)
+static void ram_begin(Store *s, int n_rows)
 {
-    (void)s, (void)ids, (void)n;            /* everything is already here                       */
+    (void)s, (void)n_rows;
+}
+
+static void ram_hint(Store *s, const ExpertId *ids, int n, Hint hint)
+{
+    (void)s, (void)ids, (void)n, (void)hint;            /* everything is already here           */
+}
+
+static int ram_first(Store *s, const ExpertId *ids, int n)
+{
+    (void)s, (void)ids, (void)n;
+    return 0;
+}
+
+static Status ram_resize(Store *s, int64_t room_bytes, Error *error)
+{
+    (void)room_bytes;
+    return fail(error, BAD_ARGUMENT, "experts: all %d are in memory, and stay there", ((RamStore *)s)->n_slots);
 }
 
 static bool ram_resident(const Store *s, ExpertId id)
@@ -26,10 +43,10 @@ static bool ram_resident(const Store *s, ExpertId id)
     return true;
 }
 
-static Status ram_pin(Store *s, ExpertId id, Pin *out, Error *error)
+static Status ram_pin(Store *s, ExpertId id, int n_rows, Pin *out, Error *error)
 {
     RamStore *r = (RamStore *)s;
-    (void)error;
+    (void)error, (void)n_rows;
     const int slot = id.layer * r->n_experts + id.expert;
     const Slot *e = &r->slots[slot];
     *out = (Pin){ .weights = { .gate = e->gate, .up = e->up, .down = e->down },
@@ -61,10 +78,13 @@ static void ram_close(Store *s)
 
 static const StoreOps ram_ops = {
     .name = "ram",
+    .begin = ram_begin,
     .hint = ram_hint,
     .resident = ram_resident,
+    .first = ram_first,
     .pin = ram_pin,
     .unpin = ram_unpin,
+    .resize = ram_resize,
     .stats = ram_stats,
     .close = ram_close,
 };
@@ -84,7 +104,7 @@ static Status ram_read_all(RamStore *r, const StoreSource *source, Loader *loade
         r->stats.resident_bytes += expert_bytes(&source->experts[i]);
     }
     if (status == OK) status = loader_run(loader, loads, n * SLOT_PARTS, progress, error);
-    if (status == OK) r->stats.read_bytes = r->stats.resident_bytes;
+    if (status == OK) r->stats.read_bytes = r->stats.room_bytes = r->stats.resident_bytes;
     free(loads);
     return status;
 }

@@ -97,8 +97,8 @@ static void any_order_gives_the_file(void **state)
             Error error;
             Pin a, b = { .slot = -1 };
             const int i = (int)(rng_bits(&rng) % N_ALL), j = (int)(rng_bits(&rng) % N_ALL);
-            assert_int_equal(s->ops->pin(s, id_of(i), &a, &error), OK);
-            if (n_slots != 1) assert_int_equal(s->ops->pin(s, id_of(j), &b, &error), OK);
+            assert_int_equal(s->ops->pin(s, id_of(i), 1, &a, &error), OK);
+            if (n_slots != 1) assert_int_equal(s->ops->pin(s, id_of(j), 1, &b, &error), OK);
             assert_expert(&a, i);
             if (n_slots != 1) assert_expert(&b, j);
             assert_true(s->ops->resident(s, id_of(i)));
@@ -120,13 +120,13 @@ static void no_room_is_said_and_survived(void **state)
     Pin pins[2], third;
     Store *s = open_store(2);
     assert_int_equal(s->pins_max, 2);
-    assert_int_equal(s->ops->pin(s, id_of(0), &pins[0], &error), OK);
-    assert_int_equal(s->ops->pin(s, id_of(7), &pins[1], &error), OK);
-    assert_int_equal(s->ops->pin(s, id_of(3), &third, &error), NO_ROOM);
+    assert_int_equal(s->ops->pin(s, id_of(0), 1, &pins[0], &error), OK);
+    assert_int_equal(s->ops->pin(s, id_of(7), 1, &pins[1], &error), OK);
+    assert_int_equal(s->ops->pin(s, id_of(3), 1, &third, &error), NO_ROOM);
     assert_expert(&pins[0], 0);
     assert_expert(&pins[1], 7);
     s->ops->unpin(s, &pins[1]);
-    assert_int_equal(s->ops->pin(s, id_of(3), &third, &error), OK);
+    assert_int_equal(s->ops->pin(s, id_of(3), 1, &third, &error), OK);
     assert_expert(&third, 3);
     s->ops->unpin(s, &third);
     s->ops->unpin(s, &pins[0]);
@@ -151,11 +151,11 @@ static void a_failed_read_leaves_the_store_usable(void **state)
 #ifdef MIXT_HOSTILE
         reads_left *= 8;
 #endif
-        assert_int_equal(s->ops->pin(s, id_of(4), &pin, &error), IO_FAILED);
+        assert_int_equal(s->ops->pin(s, id_of(4), 1, &pin, &error), IO_FAILED);
         assert_non_null(strstr(error.text, "experts"));
         assert_false(s->ops->resident(s, id_of(4)));
         io_fault = NULL;
-        assert_int_equal(s->ops->pin(s, id_of(4), &pin, &error), OK);
+        assert_int_equal(s->ops->pin(s, id_of(4), 1, &pin, &error), OK);
         assert_expert(&pin, 4);
         s->ops->unpin(s, &pin);
         s->ops->close(s);
