@@ -2,18 +2,12 @@
  * kernel/arm/panel_float_neon.c - panels of weights without blocks, NEON: see kernel/panel_float_lanes.h. */
 #include "kernel/arm/neon.h"
 
-/* The sums of MEET_W times MEET_X take sixteen of thirty-two registers. */
-enum { LANES = EIGHT, ALONE_ROWS = 8, MEET_W = 4, MEET_X = 2 };
+enum { LANES = EIGHT };
 typedef Eight V;
 
 static inline V v_zero(void)
 {
     return each_of_8(0.0f);
-}
-
-static inline V v_load(const float *x)
-{
-    return load_8(x);
 }
 
 static inline V v_some(const float *x, size_t n)
@@ -31,7 +25,7 @@ static inline float v_sum(V v)
     return sum_lanes(v);
 }
 
-static inline V v_weights(Format format, const char *w)
+static inline V eight_weights(Format format, const char *w)
 {
     if (format == F32) return load_8((const float *)(const void *)w);
     const uint16x8_t halves = vld1q_u16((const uint16_t *)(const void *)w);
@@ -41,12 +35,12 @@ static inline V v_weights(Format format, const char *w)
     return (V){ vreinterpretq_f32_u32(vshll_n_u16(low, 16)), vreinterpretq_f32_u32(vshll_n_u16(high, 16)) };
 }
 
-static inline V v_some_weights(Format format, const char *w, size_t n)
+static inline V v_weights(Format format, const char *w, size_t n)
 {
     _Alignas(16) char some[LANES * sizeof(float)] = { 0 };
-    if (n == LANES) return v_weights(format, w);
+    if (n == LANES) return eight_weights(format, w);
     memcpy(some, w, n * (format == F32 ? sizeof(float) : sizeof(uint16_t)));
-    return v_weights(format, some);
+    return eight_weights(format, some);
 }
 
 #include "kernel/panel_float_lanes.h"

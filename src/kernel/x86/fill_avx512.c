@@ -24,9 +24,6 @@ void kernels_fill_avx512(Kernels *table)
     table->panel_q4_k  = panel_q4_k_avx512;
     table->panel_q5_k  = panel_q5_k_avx512;
     table->panel_q6_k  = panel_q6_k_avx512;
-    table->panel_f32   = panel_f32_avx512;
-    table->panel_f16   = panel_f16_avx512;
-    table->panel_bf16  = panel_bf16_avx512;
     table->max_f32     = max_f32_avx512;
     table->exp_sum     = exp_sum_avx512;
     table->score_f32   = score_f32_avx512;
