@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * gen/engine.c - a model placed in memory, and steps over it. */
+ * gen/engine.c - a model placed in memory; feed.c steps over it. */
 #include "base/clock.h"
 #include "base/machine.h"
 #include "gen/parts.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- what fits ---- */
 
@@ -165,111 +164,4 @@ const Device *engine_device(const Engine *e)
 const char *engine_store_name(const Engine *e)
 {
     return e->model->store->ops->name;
-}
-
-/* ---- steps ---- */
-
-void engine_row(Engine *e, int row, Session *session, int32_t token, int64_t position)
-{
-    const Sizes *s = &e->model->sizes;
-    const int64_t traced = position * s->n_layers * s->n_used;
-    e->tokens[row] = token;
-    e->positions[row] = (int32_t)position;
-    e->pages[row] = session->pages;
-    e->broken[row] = false;
-    e->experts[row] = session->experts ? session->experts + traced : NULL;
-    e->weights[row] = session->weights ? session->weights + traced : NULL;
-}
-
-Status engine_run(Engine *e, int n_rows, int n_wanted, Error *error)
-{
-    const int64_t start_us = clock_us();
-    const Step step = {
-        .n_tokens = n_rows,
-        .n_wanted = n_wanted,
-        .tokens = e->tokens,
-        .positions = e->positions,
-        .pages = e->pages,
-        .wanted = e->wanted,
-        .broken = e->broken,
-        .experts = e->experts,
-        .weights = e->weights,
-        .cancel = e->cancel,
-        .cancel_user = e->cancel_user,
-    };
-    profile_step_begins(e->device);
-    const Status status = model_forward(e->model, &step, &e->work, error);
-    profile_step_ends(e->device);
-    e->stats.n_steps++;
-    e->stats.n_rows += n_rows;
-    e->stats.step_us += clock_us() - start_us;
-    return status;
-}
-
-static Status take_logits(Engine *e, Session *s, int wanted_row, Error *error)
-{
-    const Tensor row = tensor_rows(&e->work.logits, wanted_row, 1);
-    const Status status =
-        e->device->ops->download(e->device, s->logits, &row, (size_t)row.cols * sizeof(float));
-    if (status != OK && error) *error = e->device->error;
-    s->has_logits = status == OK;
-    return status;
-}
-
-static Status check_next(const Session *s, int32_t token, Error *error)
-{
-    if (s->n_tokens >= s->n_context)
-        return fail(error, NO_ROOM, "context: %lld tokens are held, the context has room for %lld",
-                    (long long)s->n_tokens, (long long)s->n_context);
-    if (token < 0 || token >= s->engine->model->sizes.n_vocab)
-        return fail(error, BAD_ARGUMENT, "token: expected 0 to %lld, found %d",
-                    (long long)s->engine->model->sizes.n_vocab - 1, (int)token);
-    return OK;
-}
-
-/* Sessions [begin, end): one row each. */
-static Status step_some(Engine *e, Session *const *sessions, const int32_t *next, int64_t begin,
-                        int64_t end, Status *statuses, Error *error)
-{
-    int n = 0;
-    for (int64_t i = begin; i < end; i++) {
-        engine_row(e, n, sessions[i], next[i], sessions[i]->n_tokens);
-        e->wanted[n] = n;
-        n++;
-    }
-    TRY(engine_run(e, n, n, error));
-    for (int64_t i = begin; i < end; i++) {
-        const int row = (int)(i - begin);
-        statuses[i] = e->broken[row] ? FAILED : take_logits(e, sessions[i], row, error);
-        if (statuses[i] == OK) sessions[i]->tokens[sessions[i]->n_tokens++] = next[i];
-    }
-    return OK;
-}
-
-Status engine_step(Engine *e, Session *const *sessions, const int32_t *next, int64_t n_sessions,
-                   Status *statuses, Error *error)
-{
-    Status own[BATCH_MAX], answer = OK;
-    if (n_sessions < 0 || n_sessions > BATCH_MAX)
-        return fail(error, BAD_ARGUMENT, "sessions in a step: expected at most %d, found %lld",
-                    BATCH_MAX, (long long)n_sessions);
-    for (int64_t i = 0; i < n_sessions; i++) {
-        if (sessions[i]->engine != e)
-            return fail(error, BAD_ARGUMENT, "session %lld belongs to another engine",
-                        (long long)i);
-        TRY(check_next(sessions[i], next[i], error));
-        for (int64_t j = 0; j < i; j++)
-            if (sessions[j] == sessions[i])
-                return fail(error, BAD_ARGUMENT, "session %lld is in the step twice", (long long)i);
-    }
-    if (!statuses) statuses = own;
-    pthread_mutex_lock(&e->lock);
-    const int64_t most = e->n_batch < WANTED_MAX ? e->n_batch : WANTED_MAX;
-    for (int64_t begin = 0; begin < n_sessions && answer == OK; begin += most) {
-        const int64_t end = n_sessions - begin < most ? n_sessions : begin + most;
-        answer = step_some(e, sessions, next, begin, end, statuses, error);
-    }
-    pthread_mutex_unlock(&e->lock);
-    for (int64_t i = 0; i < n_sessions && statuses == own && answer == OK; i++) answer = own[i];
-    return answer;
 }

@@ -60,6 +60,29 @@ Status session_sync(Session *session, const int32_t *tokens, int64_t n_tokens, E
 /* Append; all_logits is [n_tokens][V] or NULL. */
 Status session_append(Session *session, const int32_t *tokens, int64_t n_tokens, float *all_logits,
                       Error *error);
+/* The first n_tokens of what it holds are kept, the others leave no trace.  logits [V]: those after the last one kept,
+ * where somebody has them; NULL: session_logits says NULL until more tokens come. */
+void   session_rewind(Session *session, int64_t n_tokens, const float *logits);
+
+/* ---- steps ---- */
+
+/* Tokens for one session in one step, beside those of others. */
+typedef enum Rows { ROWS_NONE, ROWS_LAST, ROWS_ALL } Rows;
+typedef struct Feed {
+    Session       *session;
+    const int32_t *tokens;
+    int            n_tokens;            /* 1 or more                                       */
+    Rows           wanted;              /* whose logits                                    */
+    float         *logits;              /* ROWS_ALL: [n_tokens][V]                         */
+    Status         status;              /* out                                             */
+} Feed;
+
+/* One step over all of them: at most engine_rows() tokens, of which logits are wanted for at most engine_wanted().
+ * The step fails as a whole, and nobody has changed; or a session whose arithmetic failed says so in its status and
+ * keeps what it had, and the others go on. */
+Status engine_feed(Engine *engine, Feed *feeds, int n, Error *error);
+int    engine_rows(const Engine *engine);
+int    engine_wanted(const Engine *engine);
 /* One more token for each, in shared steps.  statuses[i] may differ from the answer: see mixt.h. */
 Status engine_step(Engine *engine, Session *const *sessions, const int32_t *next,
                    int64_t n_sessions, Status *statuses, Error *error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * gen/parts.h - what engine.c and session.c know of each other, and nobody else. */
+ * gen/parts.h - what engine.c, feed.c and session.c know of each other, and nobody else. */
 #ifndef GEN_PARTS_H
 #define GEN_PARTS_H
 
@@ -39,11 +39,5 @@ struct Session {
 
 /* Attaches a profile to the device; the model is bound. */
 Status engine_watch(Engine *engine, Error *error);
-
-/* n rows of one step, already in engine->tokens and so on; logits of the wanted ones are in engine->work.
- * The lock is held. */
-Status engine_run(Engine *engine, int n_rows, int n_wanted, Error *error);
-/* Puts a row into the step: `token` of `session` at `position`. */
-void   engine_row(Engine *engine, int row, Session *session, int32_t token, int64_t position);
 
 #endif

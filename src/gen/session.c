@@ -101,59 +101,29 @@ static Status check_tokens(const Session *s, const int32_t *tokens, int64_t n, i
     return OK;
 }
 
-/* One step of at most n_batch rows of this session.  `rows_wanted`: logits of every row, or of the
- * last, or of none. */
-typedef enum Rows { ROWS_NONE, ROWS_LAST, ROWS_ALL } Rows;
-
-static Status append_some(Session *s, const int32_t *tokens, int n, Rows rows_wanted, float *logits,
-                          Error *error)
-{
-    Engine *e = s->engine;
-    int n_wanted = 0;
-    for (int i = 0; i < n; i++) {
-        engine_row(e, i, s, tokens[i], s->n_tokens + i);
-        if (rows_wanted == ROWS_ALL || (rows_wanted == ROWS_LAST && i == n - 1))
-            e->wanted[n_wanted++] = i;
-    }
-    TRY(engine_run(e, n, n_wanted, error));
-    for (int i = 0; i < n; i++)
-        if (e->broken[i]) return FAILED;                /* the router said which layer          */
-    if (n_wanted) {
-        const size_t bytes = (size_t)n_wanted * (size_t)e->work.logits.cols * sizeof *logits;
-        TRY(e->device->ops->download(e->device, logits, &e->work.logits, bytes));
-    }
-    memcpy(s->tokens + s->n_tokens, tokens, (size_t)n * sizeof *tokens);
-    s->n_tokens += n;
-    return OK;
-}
-
-Status session_append(Session *s, const int32_t *tokens, int64_t n_tokens, float *all_logits,
-                      Error *error)
+/* In steps of as many rows as the engine takes; between them other sessions may step. */
+Status session_append(Session *s, const int32_t *tokens, int64_t n_tokens, float *all_logits, Error *error)
 {
     TRY(check_tokens(s, tokens, n_tokens, s->n_tokens, error));
     const int64_t n_vocab = s->engine->model->sizes.n_vocab;
-    int64_t n_batch = s->engine->n_batch;
-    if (all_logits && n_batch > WANTED_MAX) n_batch = WANTED_MAX;
-    Status status = OK;
-    if (n_tokens) s->has_logits = false;
-    for (int64_t done = 0; done < n_tokens && status == OK;) {
-        const int64_t n = n_tokens - done < n_batch ? n_tokens - done : n_batch;
-        const bool last = done + n == n_tokens;
-        pthread_mutex_lock(&s->engine->lock);           /* other sessions may step in between   */
-        status = append_some(s, tokens + done, (int)n,
-                             all_logits ? ROWS_ALL
-                             : last     ? ROWS_LAST
-                                        : ROWS_NONE,
-                             all_logits ? all_logits + done * n_vocab : s->logits, error);
-        pthread_mutex_unlock(&s->engine->lock);
+    const int64_t most = all_logits ? engine_wanted(s->engine) : engine_rows(s->engine);
+    for (int64_t done = 0; done < n_tokens;) {
+        const int64_t n = n_tokens - done < most ? n_tokens - done : most;
+        Feed feed = { .session = s, .tokens = tokens + done, .n_tokens = (int)n };
+        feed.wanted = all_logits ? ROWS_ALL : done + n == n_tokens ? ROWS_LAST : ROWS_NONE;
+        feed.logits = all_logits ? all_logits + done * n_vocab : NULL;
+        TRY(engine_feed(s->engine, &feed, 1, error));
+        if (feed.status != OK) return feed.status;      /* the router said which layer             */
         done += n;
     }
-    if (status != OK || n_tokens == 0) return status;
-    if (all_logits)
-        memcpy(s->logits, all_logits + (n_tokens - 1) * n_vocab,
-               (size_t)n_vocab * sizeof *s->logits);
-    s->has_logits = true;
     return OK;
+}
+
+void session_rewind(Session *s, int64_t n_tokens, const float *logits)
+{
+    s->n_tokens = n_tokens;
+    s->has_logits = logits != NULL;
+    if (logits) memcpy(s->logits, logits, (size_t)s->engine->model->sizes.n_vocab * sizeof *logits);
 }
 
 Status session_sync(Session *s, const int32_t *tokens, int64_t n_tokens, Error *error)
@@ -168,8 +138,8 @@ Status session_sync(Session *s, const int32_t *tokens, int64_t n_tokens, Error *
     /* Logits are kept for the last token only: a prefix that ends the wish is computed again from
      * its last token. */
     if (same == n_tokens && same > 0) same--;
-    s->n_tokens = s->n_reused = same;
-    s->has_logits = false;
+    if (same < s->n_tokens) session_rewind(s, same, NULL);
+    s->n_reused = same;
     return session_append(s, tokens + same, n_tokens - same, NULL, error);
 }
 

@@ -6,6 +6,8 @@
 #include <mixt.h>
 #include <mixt_tools.h>
 
+#include "lib/lib.h"
+
 enum { N_PROMPT = 70, N_VOCAB_MAX = 4096 };      /* longer than a page, and than a default step     */
 
 static mixt_token prompt[4][N_PROMPT];
@@ -81,6 +83,96 @@ static void in_company(const mixt_model *model, mixt_kv kv, float *out)
     mixt_engine_free(engine);
 }
 
+/* ---- a prompt in any pieces, each in a step with others' pieces and tokens ---- */
+
+static uint64_t mix_state;
+static int mix_below(int n)
+{
+    mix_state = mix_state * 6364136223846793005u + 1442695040888963407u;
+    return (int)((mix_state >> 33) % (uint64_t)n);
+}
+
+/* What this step takes of sequence i: any piece of the first, of the others a token or some; at times nothing. */
+static int take_some(const Session *s, int i, int room)
+{
+    const int left = N_PROMPT - (int)session_n_tokens(s);
+    const int most = i == 0 ? 23 : mix_below(3) ? 1 : 9;
+    int n = i && mix_below(4) == 0 ? 0 : 1 + mix_below(most);
+    if (n > left) n = left;
+    return n < room ? n : room;
+}
+
+/* All logits of all rows, and the sequence after the last one: [0] must be as it is alone, cut anywhere. */
+static void mixed_steps(const mixt_model *model, mixt_kv kv, size_t n_slots, uint64_t seed, float *out)
+{
+    mixt_error error;
+    Error inside;
+    mixt_session *sessions[4];
+    mixt_engine *engine = engine_with(model, 2, 31, n_slots, kv);
+    mix_state = seed;
+    for (int i = 0; i < 4; i++) must(mixt_session_new(engine, 0, &sessions[i], &error), &error);
+    while (session_n_tokens(sessions[0]->session) < N_PROMPT) {
+        Feed feeds[4];
+        int n = 0, room = engine_rows(engine->engine);
+        for (int i = 0; i < 4; i++) {
+            Session *s = sessions[i]->session;
+            const int take = take_some(s, i, room);
+            if (take == 0) continue;
+            feeds[n++] = (Feed){ .session = s, .tokens = prompt[i] + session_n_tokens(s), .n_tokens = take,
+                                 .wanted = i == 0 || mix_below(2) ? ROWS_LAST : ROWS_NONE };
+            room -= take;
+        }
+        if (engine_feed(engine->engine, feeds, n, &inside) != OK) fail_msg("seed %d: %s", (int)seed, inside.text);
+        for (int i = 0; i < n; i++) assert_int_equal(feeds[i].status, OK);
+    }
+    memcpy(out, mixt_session_logits(sessions[0]), vocab_of(model) * sizeof *out);
+    for (int i = 0; i < 4; i++) mixt_session_free(sessions[i]);
+    mixt_engine_free(engine);
+}
+
+/* Rows that are taken back leave no trace: wrong tokens go in beside the right ones, and out again. */
+static void with_rewinds(const mixt_model *model, mixt_kv kv, float *out)
+{
+    mixt_error error;
+    Error inside;
+    mixt_session *session;
+    static float all[12][N_VOCAB_MAX];
+    mixt_engine *engine = engine_with(model, 2, 0, 0, kv);
+    const int64_t n_vocab = (int64_t)vocab_of(model);
+    float *logits = &all[0][0];
+    must(mixt_session_new(engine, 0, &session, &error), &error);
+    mix_state = 5;
+    Session *s = session->session;
+    while (session_n_tokens(s) < N_PROMPT) {
+        const int64_t held = session_n_tokens(s);
+        const int n = 1 + mix_below(12);
+        int n_right = 1 + mix_below(n);
+        if (n_right > N_PROMPT - held) n_right = (int)(N_PROMPT - held);
+        int32_t tokens[12];
+        for (int i = 0; i < n; i++) tokens[i] = i < n_right ? prompt[0][held + i] : 3 + mix_below(200);
+        Feed feed = { .session = s, .tokens = tokens, .n_tokens = n, .wanted = ROWS_ALL, .logits = logits };
+        if (engine_feed(engine->engine, &feed, 1, &inside) != OK) fail_msg("%s", inside.text);
+        session_rewind(s, held + n_right, logits + (n_right - 1) * n_vocab);
+    }
+    assert_memory_equal(session_tokens(s), prompt[0], N_PROMPT * sizeof(int32_t));
+    memcpy(out, session_logits(s), (size_t)n_vocab * sizeof *out);
+    mixt_session_free(session);
+    mixt_engine_free(engine);
+}
+
+static void check_mixed(const char *type, mixt_kv kv, const mixt_model *model)
+{
+    char what[128];
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        snprintf(what, sizeof what, "%s kv %d, pieces among others', seed %d", type, (int)kv, (int)seed);
+        mixed_steps(model, kv, seed % 2 ? 0 : 3, seed, got);
+        same(model, what);
+    }
+    snprintf(what, sizeof what, "%s kv %d, rows taken back", type, (int)kv);
+    with_rewinds(model, kv, got);
+    same(model, what);
+}
+
 static void check_type(const char *type, mixt_kv kv, const mixt_model *model)
 {
     const int n_threads[] = { 2, 3, 7 };
@@ -104,6 +196,7 @@ static void check_type(const char *type, mixt_kv kv, const mixt_model *model)
     snprintf(what, sizeof what, "%s kv %d, beside three others", type, (int)kv);
     in_company(model, kv, got);
     same(model, what);
+    check_mixed(type, kv, model);
 }
 
 static void every_type_gives_the_same_bytes(void **state)
