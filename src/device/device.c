@@ -8,9 +8,10 @@
 static const struct {
     const char *name;
     Status    (*open)(const DeviceOptions *options, Device **out, Error *error);
+    int64_t   (*work_bytes)(const DeviceLimits *limits, int n_threads, int64_t n_positions);
 } kinds[] = {
-    { "ref", ref_open },
-    { "cpu", cpu_open },
+    { "ref", ref_open, ref_work_bytes },
+    { "cpu", cpu_open, cpu_work_bytes },
 };
 
 Status device_open(const char *name, const DeviceOptions *options, Device **out, Error *error)
@@ -21,6 +22,13 @@ Status device_open(const char *name, const DeviceOptions *options, Device **out,
         if (!strcmp(name, kinds[i].name))
             return kinds[i].open(options ? options : &defaults, out, error);
     return fail(error, BAD_ARGUMENT, "device '%s': expected ref or cpu", name);
+}
+
+int64_t device_work_bytes(const char *name, const DeviceLimits *limits, int n_threads, int64_t n_positions)
+{
+    for (int i = 0; i < ARRAY_LEN(kinds); i++)
+        if (!strcmp(name, kinds[i].name)) return kinds[i].work_bytes(limits, n_threads, n_positions);
+    return 0;
 }
 
 void device_close(Device *device)

@@ -97,6 +97,8 @@ typedef struct DeviceLimits {
     int64_t n_rank;             /* the largest of an adapter; 0: there are none            */
 } DeviceLimits;
 
+enum { ROOM_ALIGN = 2 << 20 };           /* a huge page                                     */
+
 /* T tokens in the step, D width, N outputs, U experts used per token. */
 typedef struct DeviceOps {
     const char *name;
@@ -113,6 +115,14 @@ typedef struct DeviceOps {
     Status (*alloc_weight)(Device *d, Format format, int64_t rows, int64_t cols, Tensor *out);
     Status (*fill)    (Device *d, Tensor *to, int64_t first, int64_t n, const void *rows);
     int64_t fill_rows;
+    /* Weights that come and go: a room is one range of addresses, from a multiple of ROOM_ALIGN on, in which memory is
+     * taken where something is written, and given up by clear_room (multiples of 4096 again); what stood there is lost.
+     * place_weight sees a weight in weight_bytes of it, from a multiple of 64 on; such a one is not freed. */
+    Status (*alloc_room)  (Device *d, int64_t n_bytes, void **out);
+    void   (*clear_room)  (Device *d, void *at, int64_t n_bytes);
+    void   (*free_room)   (Device *d, void *room, int64_t n_bytes);     /* NULL is fine    */
+    int64_t (*weight_bytes)(Format format, int64_t rows, int64_t cols);
+    Status (*place_weight)(Device *d, Format format, int64_t rows, int64_t cols, void *at, Tensor *out);
     Status (*reserve) (Device *d, const DeviceLimits *limits);
     /* After reserve: room to attend over sequences of so many positions.  It only grows; what was there stays when
      * it cannot. */
@@ -156,6 +166,9 @@ typedef struct DeviceOptions {
 /* "ref" or "cpu"; BAD_ARGUMENT names those that exist. */
 Status device_open(const char *name, const DeviceOptions *options, Device **out, Error *error);
 void   device_close(Device *device);            /* NULL is fine                            */
+/* What reserve and reserve_context of such a device would take: the same code, counting instead of taking.
+ * INT64_MAX when the sizes are absurd, 0 for a device that does not exist. */
+int64_t device_work_bytes(const char *name, const DeviceLimits *limits, int n_threads, int64_t n_positions);
 /* The set actually in use ("avx2"), for people. */
 const char *device_cpu_set(const Device *device);
 int         device_n_threads(const Device *device);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { ALIGN = 64, HUGE_PAGE = 2 << 20 };
+enum { ALIGN = 64, HUGE_PAGE = 2 << 20, ROOM_PAGE = 4096 };
 static const int64_t memory_max = (int64_t)1 << 46;     /* 64 TiB: more than any machine has */
 
 /* What is past the last whole huge page lies in small ones, unless another costs less than a 50th. */
@@ -72,6 +72,54 @@ void host_free(Device *d, Tensor *t)
     free(t->handle);
     *t = (Tensor){ 0 };
 }
+
+/* ---- rooms ---- */
+
+/* Mapped a huge page larger than wanted, so that it can begin at one; what is too much goes back. */
+Status host_alloc_room(Device *d, int64_t n_bytes, void **out)
+{
+    *out = NULL;
+    const size_t pages = ((size_t)n_bytes + ROOM_PAGE - 1) / ROOM_PAGE * ROOM_PAGE;
+    char *all = n_bytes <= 0 || n_bytes > memory_max
+                    ? MAP_FAILED
+                    : mmap(NULL, pages + ROOM_ALIGN, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (all == MAP_FAILED)
+        return fail(&d->error, NO_MEMORY, "no addresses for a room of %lld bytes", (long long)n_bytes);
+    const size_t before = (ROOM_ALIGN - (uintptr_t)all % ROOM_ALIGN) % ROOM_ALIGN;
+    char *room = all + before;
+    if (before) munmap(all, before);
+    munmap(room + pages, ROOM_ALIGN - before);
+    madvise(room, (size_t)n_bytes, MADV_HUGEPAGE);          /* a wish, as below                     */
+    *out = room;
+    return OK;
+}
+
+void host_clear_room(Device *d, void *at, int64_t n_bytes)
+{
+    (void)d;
+    if (n_bytes > 0) madvise(at, (size_t)n_bytes, MADV_DONTNEED);
+}
+
+void host_free_room(Device *d, void *room, int64_t n_bytes)
+{
+    (void)d;
+    if (room) munmap(room, (size_t)n_bytes);
+}
+
+int64_t host_weight_bytes(Format format, int64_t rows, int64_t cols)
+{
+    return rows * format_row_bytes(format, cols);
+}
+
+Status host_place_weight(Device *d, Format format, int64_t rows, int64_t cols, void *at, Tensor *out)
+{
+    TRY(host_shape(d, format, rows, cols, out));
+    out->handle = at;
+    return OK;
+}
+
+/* ---- moving bytes ---- */
 
 void *host_bytes(Device *d, const Tensor *t)
 {

@@ -17,12 +17,20 @@ typedef struct HostDevice {
 
 Status ref_open(const DeviceOptions *options, Device **out, Error *error);
 Status cpu_open(const DeviceOptions *options, Device **out, Error *error);
+/* See device_work_bytes. */
+int64_t ref_work_bytes(const DeviceLimits *limits, int n_threads, int64_t n_positions);
+int64_t cpu_work_bytes(const DeviceLimits *limits, int n_threads, int64_t n_positions);
 
 /* A tensor's shape, checked, without memory; then memory for it. */
 Status host_shape(Device *d, Format format, int64_t rows, int64_t cols, Tensor *out);
 Status host_place(Device *d, Tensor *t, int64_t n_bytes);
 Status host_alloc(Device *d, Format format, int64_t rows, int64_t cols, Tensor *out);
 void   host_free(Device *d, Tensor *t);
+Status host_alloc_room(Device *d, int64_t n_bytes, void **out);
+void   host_clear_room(Device *d, void *at, int64_t n_bytes);
+void   host_free_room(Device *d, void *room, int64_t n_bytes);
+int64_t host_weight_bytes(Format format, int64_t rows, int64_t cols);   /* as rows         */
+Status host_place_weight(Device *d, Format format, int64_t rows, int64_t cols, void *at, Tensor *out);
 void  *host_bytes(Device *d, const Tensor *t);
 /* Weights as rows, as files hold them. */
 Status host_fill(Device *d, Tensor *to, int64_t first, int64_t n, const void *rows);

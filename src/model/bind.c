@@ -121,8 +121,9 @@ static Status expert_extents(const Arch *arch, const Catalog *catalog, const Siz
     TRY(arch_weight(arch, catalog, sizes, ROLE_GATE, layer, expert, &gate, error));
     TRY(arch_weight(arch, catalog, sizes, ROLE_UP, layer, expert, &up, error));
     TRY(arch_weight(arch, catalog, sizes, ROLE_DOWN, layer, expert, &down, error));
-    *out = (ExpertExtents){ extent_of(catalog, &gate), extent_of(catalog, &up),
-                            extent_of(catalog, &down) };
+    *out = (ExpertExtents){ .gate = extent_of(catalog, &gate),
+                            .up = extent_of(catalog, &up),
+                            .down = extent_of(catalog, &down) };
     return OK;
 }
 
@@ -143,20 +144,20 @@ static Status find_experts(Binder *b)
     return OK;
 }
 
-/* When all experts are in memory nothing will be read any more, and the loader can go. */
-static Status bind_experts(Binder *b, int n_slots)
+/* A store that reads while tokens flow has a reader of its own. */
+static Status bind_experts(Binder *b, const ModelPlan *plan, Loader *loader)
 {
     Model *m = b->model;
     const StoreSource source = { .experts = m->extents,
                                  .n_layers = (int)b->sizes->n_layers,
                                  .n_experts = (int)b->sizes->n_experts };
-    if (n_slots > 0 && n_slots < source.n_layers * source.n_experts)
-        return store_disk_open(b->device, &source, n_slots, m->loader, &m->store, b->error);
-    const Status status =
-        store_ram_open(b->device, &source, m->loader, b->progress, &m->store, b->error);
-    loader_free(m->loader);
-    m->loader = NULL;
-    return status;
+    CacheOptions cache = { .room_bytes = plan->room_bytes, .room_bytes_max = plan->room_bytes_max,
+                           .policy = plan->policy, .buffered = plan->buffered };
+    if (!cache.room_bytes && plan->n_slots < source.n_layers * source.n_experts)
+        cache.room_bytes = plan->n_slots * store_expert_room(b->device, &source);
+    m->look_ahead = plan->look_ahead;
+    return cache.room_bytes ? store_cache_open(b->device, &source, &cache, &m->store, b->error)
+                            : store_ram_open(b->device, &source, loader, b->progress, &m->store, b->error);
 }
 
 static Status bind_dense(Binder *b)
@@ -247,10 +248,13 @@ static Status bind_all(Binder *b, const ModelPlan *plan)
     Model *m = b->model;
     TRY(bind_dense(b));
     TRY(find_experts(b));
-    TRY(loader_new(b->device, b->row_bytes_max, &m->loader, b->error));
-    TRY(loader_run(m->loader, b->loads, b->n_loads, b->progress, b->error));
+    Loader *loader;
+    TRY(loader_new(b->device, b->row_bytes_max, &loader, b->error));
+    Status status = loader_run(loader, b->loads, b->n_loads, b->progress, b->error);
     if (m->tied) m->out = m->embed;
-    TRY(bind_experts(b, plan->n_slots));
+    if (status == OK) status = bind_experts(b, plan, loader);
+    loader_free(loader);
+    TRY(status);
     if (plan->lora) TRY(bind_lora(b, plan->lora));
 
     const int64_t widest =
@@ -311,7 +315,6 @@ void model_free(Model *m)
     if (!m) return;
     Device *d = m->device;
     if (m->store) m->store->ops->close(m->store);
-    loader_free(m->loader);
     for (int i = 0; m->layers && i < m->sizes.n_layers; i++) {
         Layer *l = &m->layers[i];
         Tensor *all[] = { &l->attn_norm.gain, &l->ffn_norm.gain, &l->wq, &l->wk, &l->wv, &l->wo,

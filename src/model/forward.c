@@ -79,6 +79,7 @@ Status model_forward(Model *m, const Step *step, Work *w, Error *error)
 {
     m->device->error = (Error){ 0 };
     set_rows(w, step->n_tokens, m->sizes.n_used, step->n_wanted);
+    m->store->ops->begin(m->store, sweeps(&m->sizes, step->n_tokens));
     const Status status = forward(m, step, w, error);
     if (status != OK && m->device->error.code == status && error) *error = m->device->error;
     return status;

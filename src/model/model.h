@@ -25,7 +25,7 @@ typedef struct Model {
     Rope           rope;
     Device        *device;      /* of everything that is not an expert; borrowed           */
     Store         *store;       /* of the experts                                          */
-    Loader        *loader;      /* the store's, if it reads while tokens flow              */
+    int            look_ahead;  /* layers whose experts are read before they are needed    */
     ExpertExtents *extents;     /* [L*E] where they lie on disk                            */
     Tensor         embed, out;  /* [V][D]; the same tensor when tied                       */
     bool           tied;
@@ -93,12 +93,21 @@ typedef struct Work {
     Routes     routes;
     ExpertJob *jobs;                    /* [E]                                             */
     Pin       *pins;                    /* [E]                                             */
-    ExpertId  *ids;                     /* [E]                                             */
+    ExpertId  *ids, *left;              /* [E] of all groups; of those not yet served      */
+    int32_t   *left_group;              /* [E] likewise: which group                       */
     int64_t    bytes;
 } Work;
 
+/* Of layers ahead; see ahead.c. */
+enum { LOOK_AHEAD_MAX = 2, LOOK_AHEAD_DEFAULT = 2 };
+
 typedef struct ModelPlan {
     int      n_slots;                   /* 0: all experts in memory                        */
+    int64_t  room_bytes;                /* that experts may take, instead of a number of them; 0: see n_slots */
+    int64_t  room_bytes_max;            /* the store's resize may go up to here            */
+    const char *policy;                 /* who leaves that room; NULL: the usual one       */
+    int      look_ahead;                /* 0 to LOOK_AHEAD_MAX layers                      */
+    bool     buffered;                  /* experts are read through the page cache         */
     int64_t  max_tokens;                /* T                                               */
     const LoraMap *lora;                /* adapters; NULL: none                            */
 } ModelPlan;
@@ -121,6 +130,11 @@ Status model_forward(Model *m, const Step *step, Work *w, Error *error);
 Status attention(Model *m, int layer, const Step *step, Work *w, Error *error);
 /* y += what an adapter says to x; nothing where there is none. */
 Status adapt(Model *m, Tensor *y, const Tensor *x, const LowRank *low);
+/* Tells the store what the layers after this one will want, as far as one can know.  Before the experts of this one
+ * are used: it needs w->y and w->scores. */
+Status look_ahead(Model *m, int layer, const Step *step, Work *w);
+/* Is every expert of a layer as good as sure to be used by so many rows? */
+bool sweeps(const Sizes *sizes, int64_t n_rows);
 Status moe(Model *m, int layer, const Step *step, Work *w, Error *error);
 Status route(Model *m, int layer, const Step *step, Work *w, Error *error);
 /* Chooses n_used of scores[n_experts]; false when one is NaN (then the choice is 0, 1, .. with weight 0). */

@@ -48,7 +48,9 @@ static bool host_side(const Sizes *s, size_t T, Work *w)
            (r->slots        = arena_new(&w->arena, T * U, sizeof *r->slots)) &&
            (w->jobs         = arena_new(&w->arena, E, sizeof *w->jobs)) &&
            (w->pins         = arena_new(&w->arena, E, sizeof *w->pins)) &&
-           (w->ids          = arena_new(&w->arena, E, sizeof *w->ids));
+           (w->ids          = arena_new(&w->arena, E, sizeof *w->ids)) &&
+           (w->left         = arena_new(&w->arena, E, sizeof *w->left)) &&
+           (w->left_group   = arena_new(&w->arena, E, sizeof *w->left_group));
 }
 
 Status work_new(const Model *m, int64_t max_tokens, Work *out, Error *error)

@@ -15,9 +15,9 @@ typedef struct RamStore {
     StoreStats  stats;
 } RamStore;
 
-static void ram_begin(Store *s, int n_rows)
+static void ram_begin(Store *s, bool sweep)
 {
-    (void)s, (void)n_rows;
+    (void)s, (void)sweep;
 }
 
 static void ram_hint(Store *s, const ExpertId *ids, int n, Hint hint)

@@ -49,9 +49,9 @@ typedef struct StoreStats {
 typedef struct Store Store;
 typedef struct StoreOps {
     const char *name;
-    /* A step of the network begins, of so many rows; what was hinted for the last one and not pinned is forgotten,
-     * but for what was to come soon. */
-    void       (*begin)   (Store *s, int n_rows);
+    /* A step of the network begins; what was guessed for the last one is forgotten.  sweep: it will use every expert,
+     * or as good as. */
+    void       (*begin)   (Store *s, bool sweep);
     /* Of one layer a call.  Needed ones replace those that were needed before; of the others, those of the same
      * layer. */
     void       (*hint)    (Store *s, const ExpertId *ids, int n, Hint hint);
@@ -72,6 +72,7 @@ typedef struct StoreOps {
 struct Store {
     const StoreOps *ops;
     int             pins_max;
+    bool            streams;    /* hints are worth something: experts are read while tokens flow */
 };
 
 /* One matrix on disk. */
@@ -107,10 +108,6 @@ typedef struct Loader Loader;           /* store/load.h                         
 /* The loader is needed for the call only. */
 Status store_ram_open (Device *device, const StoreSource *source, Loader *loader, StoreProgress *progress,
                        Store **out, Error *error);
-
-/* n_slots >= 1.  The loader is borrowed as long as the store lives. */
-Status store_disk_open(Device *device, const StoreSource *source, int n_slots, Loader *loader, Store **out,
-                       Error *error);
 
 typedef struct CacheOptions {
     int64_t     room_bytes;     /* that experts may take; at least store_expert_room()     */

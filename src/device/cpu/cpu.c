@@ -40,26 +40,28 @@ static void cpu_release(Cpu *cpu)
     cpu->host.limits = (DeviceLimits){ 0 };
 }
 
-/* `a * b` things of `each` bytes; NULL when that wraps or there is no memory. */
-static void *things(int64_t a, int64_t b, int64_t each)
+/* `a * b` things of `each` bytes; NULL when that wraps or there is no memory.  A count takes none: it notes
+ * them and answers with an address that nobody reads. */
+static void *things(Cpu *cpu, int64_t a, int64_t b, int64_t each)
 {
     int64_t n, bytes;
     if (!checked_mul(a, b, &n) || !checked_mul(n, each, &bytes)) return NULL;
-    return host_memory(bytes);
+    if (!cpu->counts) return host_memory(bytes);
+    return checked_add(cpu->counted_bytes, bytes, &cpu->counted_bytes) ? cpu : NULL;
 }
 
-static float *floats(int64_t a, int64_t b)
+static float *floats(Cpu *cpu, int64_t a, int64_t b)
 {
-    return things(a, b, sizeof(float));
+    return things(cpu, a, b, sizeof(float));
 }
 
-static bool scratch_new(Scratch *s, const DeviceLimits *most)
+static bool scratch_new(Cpu *cpu, Scratch *s, const DeviceLimits *most)
 {
-    s->row     = things(most->n_cols, 1, sizeof(float));    /* no format is wider            */
-    s->queries = floats(most->n_cols, 1);                   /* those of one row at least     */
-    s->scores  = floats(ATTEND_QUERIES_MAX, SCORE_ROW);
-    s->piece   = floats(most->n_cols, 1);
-    s->gate    = things(GATE_TILES * TILE_ROWS, STACK_ROWS, sizeof(float));
+    s->row     = things(cpu, most->n_cols, 1, sizeof(float));   /* no format is wider        */
+    s->queries = floats(cpu, most->n_cols, 1);                  /* those of one row at least */
+    s->scores  = floats(cpu, ATTEND_QUERIES_MAX, SCORE_ROW);
+    s->piece   = floats(cpu, most->n_cols, 1);
+    s->gate    = things(cpu, GATE_TILES * TILE_ROWS, STACK_ROWS, sizeof(float));
     return s->row && s->queries && s->scores && s->piece && s->gate;
 }
 
@@ -67,10 +69,10 @@ static bool attention_new(Cpu *cpu, const DeviceLimits *most)
 {
     const int64_t T = most->n_tokens;
     cpu->turns.room = most->head_size;
-    return (cpu->blocks          = things(T, 1, sizeof *cpu->blocks)) &&
-           (cpu->turns.angles    = things(most->head_size, 1, sizeof *cpu->turns.angles)) &&
-           (cpu->turns.table     = floats(T, most->head_size)) &&
-           (cpu->turns.positions = things(T, 1, sizeof *cpu->turns.positions));
+    return (cpu->blocks          = things(cpu, T, 1, sizeof *cpu->blocks)) &&
+           (cpu->turns.angles    = things(cpu, most->head_size, 1, sizeof *cpu->turns.angles)) &&
+           (cpu->turns.table     = floats(cpu, T, most->head_size)) &&
+           (cpu->turns.positions = things(cpu, T, 1, sizeof *cpu->turns.positions));
 }
 
 /* Tiles for the largest step.  Rows that experts read are copied for each that reads them. */
@@ -80,11 +82,11 @@ static bool products_new(Cpu *cpu, const DeviceLimits *most)
     if (!checked_mul(most->n_tokens, most->n_used, &slots)) return false;
     const int64_t of_project = tiles_row_bytes(true, most->n_cols), of_experts = tiles_row_bytes(true, most->n_width);
     const int64_t per_token = of_project > most->n_used * of_experts ? of_project : most->n_used * of_experts;
-    return (cpu->x_blocks  = things(most->n_tokens, per_token, 1)) &&
-           (cpu->x_floats  = things(slots, most->n_width, sizeof(float))) &&
-           (cpu->hidden    = things(slots, most->n_hidden, sizeof(float))) &&
-           (cpu->job_rows  = things(slots + 1, 1, sizeof *cpu->job_rows)) &&
-           (cpu->job_tasks = things(slots + 1, 1, sizeof *cpu->job_tasks));
+    return (cpu->x_blocks  = things(cpu, most->n_tokens, per_token, 1)) &&
+           (cpu->x_floats  = things(cpu, slots, most->n_width, sizeof(float))) &&
+           (cpu->hidden    = things(cpu, slots, most->n_hidden, sizeof(float))) &&
+           (cpu->job_rows  = things(cpu, slots + 1, 1, sizeof *cpu->job_rows)) &&
+           (cpu->job_tasks = things(cpu, slots + 1, 1, sizeof *cpu->job_tasks));
 }
 
 /* Nothing where there are no adapters. */
@@ -93,19 +95,44 @@ static bool adapters_new(Cpu *cpu, const DeviceLimits *most)
     int64_t slots;
     if (most->n_rank == 0) return true;
     if (!checked_mul(most->n_tokens, most->n_used, &slots)) return false;
-    return (cpu->hidden_floats = things(slots, most->n_hidden, sizeof(float))) &&
-           (cpu->low[0] = things(slots, most->n_rank, sizeof(float))) &&
-           (cpu->low[1] = things(slots, most->n_rank, sizeof(float)));
+    return (cpu->hidden_floats = things(cpu, slots, most->n_hidden, sizeof(float))) &&
+           (cpu->low[0] = things(cpu, slots, most->n_rank, sizeof(float))) &&
+           (cpu->low[1] = things(cpu, slots, most->n_rank, sizeof(float)));
+}
+
+static bool all_new(Cpu *cpu, const DeviceLimits *limits)
+{
+    bool all = products_new(cpu, limits) && adapters_new(cpu, limits) && attention_new(cpu, limits);
+    for (int i = 0; all && i < cpu->host.n_threads; i++)
+        all = scratch_new(cpu, &cpu->scratch[i], limits);
+    return all;
+}
+
+static bool parts_new(Cpu *cpu, const DeviceLimits *most, int64_t n_positions, Parts *out)
+{
+    *out = (Parts){ .room = (n_positions / SPLIT + 1) * PART_ROWS };
+    if (out->room <= cpu->parts.room) return true;
+    out->answers = floats(cpu, out->room, most->n_heads * most->head_size);
+    out->sums = floats(cpu, out->room, 2 * most->n_heads);
+    return out->answers && out->sums;
+}
+
+int64_t cpu_work_bytes(const DeviceLimits *limits, int n_threads, int64_t n_positions)
+{
+    Cpu cpu = { .counts = true, .host.n_threads = 1 };
+    Scratch scratch = { 0 };
+    Parts parts;
+    cpu.scratch = &scratch;
+    bool all = all_new(&cpu, limits) && parts_new(&cpu, limits, n_positions, &parts);
+    for (int i = 1; i < n_threads && all; i++) all = scratch_new(&cpu, &scratch, limits);
+    return all ? cpu.counted_bytes : INT64_MAX;
 }
 
 static Status cpu_reserve(Device *d, const DeviceLimits *limits)
 {
     Cpu *cpu = (Cpu *)d;
     cpu_release(cpu);
-    bool all = products_new(cpu, limits) && adapters_new(cpu, limits) && attention_new(cpu, limits);
-    for (int i = 0; all && i < cpu->host.n_threads; i++)
-        all = scratch_new(&cpu->scratch[i], limits);
-    if (!all) {
+    if (!all_new(cpu, limits)) {
         cpu_release(cpu);
         return fail_memory(&d->error, "the work space of device cpu");
     }
@@ -116,12 +143,9 @@ static Status cpu_reserve(Device *d, const DeviceLimits *limits)
 static Status cpu_reserve_context(Device *d, int64_t n_positions)
 {
     Cpu *cpu = (Cpu *)d;
-    const DeviceLimits *most = &cpu->host.limits;
-    Parts larger = { .room = (n_positions / SPLIT + 1) * PART_ROWS };
+    Parts larger;
+    const bool all = parts_new(cpu, &cpu->host.limits, n_positions, &larger);
     if (larger.room <= cpu->parts.room) return OK;
-    larger.answers = floats(larger.room, most->n_heads * most->head_size);
-    larger.sums = floats(larger.room, 2 * most->n_heads);
-    const bool all = larger.answers && larger.sums;
     const Parts leaves = all ? cpu->parts : larger;
     if (all) cpu->parts = larger;
     free(leaves.answers);
@@ -148,6 +172,11 @@ static const DeviceOps cpu_ops = {
     .alloc_weight = cpu_alloc_weight,
     .fill = cpu_fill,
     .fill_rows = STACK_ROWS,
+    .alloc_room = host_alloc_room,
+    .clear_room = host_clear_room,
+    .free_room = host_free_room,
+    .weight_bytes = cpu_weight_bytes,
+    .place_weight = cpu_place_weight,
     .reserve = cpu_reserve,
     .reserve_context = cpu_reserve_context,
     .wait = host_wait,

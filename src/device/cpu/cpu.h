@@ -83,6 +83,8 @@ typedef struct Cpu {
     RowBlock  *blocks;          /* [T]                                                     */
     Parts      parts;
     Turns      turns;
+    bool       counts;          /* take no memory, note how much it would be               */
+    int64_t    counted_bytes;
 } Cpu;
 
 /* pool_run, or a plain loop when the whole costs less than waking the threads: about `work`
@@ -159,6 +161,8 @@ char *kv_stretch(const KvView *kv, int64_t t, int64_t first_row, int64_t positio
 /* ---- ops ---- */
 
 Status cpu_alloc_weight(Device *d, Format format, int64_t rows, int64_t cols, Tensor *out);
+int64_t cpu_weight_bytes(Format format, int64_t rows, int64_t cols);
+Status cpu_place_weight(Device *d, Format format, int64_t rows, int64_t cols, void *at, Tensor *out);
 Status cpu_fill(Device *d, Tensor *to, int64_t first, int64_t n, const void *rows);
 
 Status cpu_embed(Device *d, Tensor *y, const Tensor *table, const int32_t *tokens, int n);

@@ -17,6 +17,18 @@ Status cpu_alloc_weight(Device *d, Format format, int64_t rows, int64_t cols, Te
     return host_place(d, out, stacks_bytes(format, cols, rows));
 }
 
+int64_t cpu_weight_bytes(Format format, int64_t rows, int64_t cols)
+{
+    return stacks_bytes(format, cols, rows);
+}
+
+Status cpu_place_weight(Device *d, Format format, int64_t rows, int64_t cols, void *at, Tensor *out)
+{
+    TRY(host_place_weight(d, format, rows, cols, at, out));
+    out->layout = LAYOUT_WEIGHT;
+    return OK;
+}
+
 Status cpu_fill(Device *d, Tensor *to, int64_t first, int64_t n, const void *rows)
 {
     TRY(host_check_fill(d, to, first, n));

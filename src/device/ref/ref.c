@@ -35,6 +35,12 @@ static void ref_release(Ref *ref)
     ref->host.limits = (DeviceLimits){ 0 };
 }
 
+int64_t ref_work_bytes(const DeviceLimits *limits, int n_threads, int64_t n_positions)
+{
+    (void)n_threads;                    /* it has one                                      */
+    return (2 * limits->n_cols + limits->n_hidden + limits->n_rank + n_positions) * (int64_t)sizeof(double);
+}
+
 static Status ref_reserve(Device *d, const DeviceLimits *limits)
 {
     Ref *ref = (Ref *)d;
@@ -333,6 +339,11 @@ static const DeviceOps ref_ops = {
     .alloc_weight = host_alloc,
     .fill = host_fill,
     .fill_rows = 1,
+    .alloc_room = host_alloc_room,
+    .clear_room = host_clear_room,
+    .free_room = host_free_room,
+    .weight_bytes = host_weight_bytes,
+    .place_weight = host_place_weight,
     .reserve = ref_reserve,
     .reserve_context = ref_reserve_context,
     .wait = host_wait,

@@ -81,7 +81,8 @@ static Store *open_store(int n_slots)
     Error error;
     Store *store;
     StoreProgress progress = { 0 };
-    const Status status = n_slots ? store_disk_open(device, &source, n_slots, loader, &store, &error)
+    const CacheOptions cache = { .room_bytes = n_slots * store_expert_room(device, &source) };
+    const Status status = n_slots ? store_cache_open(device, &source, &cache, &store, &error)
                                   : store_ram_open(device, &source, loader, &progress, &store, &error);
     if (status != OK) fail_msg("%s", error.text);
     return store;

@@ -1,0 +1,694 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * store/cache.c - the store of a model that does not fit: as many experts in memory as there is room for, the others
+ * read when they are needed, or before.
+ *
+ * Reachable, not resident.  Memory is one range of addresses cut into places, each large enough for the largest
+ * expert.  A place takes memory only for the expert in it, so that layers with smaller experts leave more of them in
+ * the same room.  An expert travels: it is hinted (or pinned), gets a place, perhaps that of another which the policy
+ * gives up (policy.h), is read (reader.h), and is here.  Everything below is done by the thread that asks; only blocks
+ * are read by others.
+ *
+ * Who may take whose place
+ *     needed      anybody's who is not pinned and not needed now
+ *     soon        of those whose next turn comes later: layers that this step has passed
+ *     a guess     what the policy would give up anyway, and never what is expected in a layer ahead
+ * A guess that was wrong is the first to go.  In a sweep (a step that uses every expert) who was used
+ * last waits longest for his next turn, so places of the layers just passed go round and the others stay. */
+#include "base/clock.h"
+#include "store/policy.h"
+#include "store/reader.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    HUGE_ROOM  = 16 << 20,      /* places from this size on are whole huge pages           */
+    SMALL_PAGE = 4096,
+    GUESS_SHARE = 4             /* guesses take at most a place in four                    */
+};
+
+typedef enum PlaceState {
+    PLACE_FREE,
+    PLACE_READING,
+    PLACE_HERE,
+    PLACE_FAILED                /* its read failed, and the pin that needed it is to hear why */
+} PlaceState;
+
+typedef struct Place {
+    Reading    reading;
+    char      *at;
+    Slot       slot;            /* what is in it, as tensors                               */
+    int64_t    held_bytes;      /* memory taken, also when nothing is in it any more       */
+    PlaceState state;
+    int32_t    key;             /* layer * E + expert; -1: none                            */
+    int        pins;
+    bool       ahead;           /* read for a hint that was not sure, and not pinned since */
+    bool       late;            /* was not here when it was asked for: the pin is no hit   */
+} Place;
+
+typedef struct Coming { int32_t key; Hint hint; } Coming;
+
+typedef struct Cache {
+    Store                base;
+    Device              *device;
+    const DeviceOps     *ops;           /* the device's own                                */
+    const ExpertExtents *experts;       /* [N]                                             */
+    int                  n_layers, n_experts, n_all;
+    Policy              *policy;
+    Reader              *reader;
+    char                *room;          /* the addresses                                   */
+    int64_t              place_bytes, page_bytes;
+    int64_t              room_bytes, room_bytes_max, used_bytes;
+    Place               *places;        /* [n_places]                                      */
+    int                  n_places;
+    int32_t             *where;         /* [N] place, or -1                                */
+    int                  layer;         /* where the step stands                           */
+    bool                 sweep;         /* it uses every expert                            */
+    int32_t             *needed;        /* [N] of this layer, not pinned yet               */
+    bool                *is_needed;     /* [N]                                             */
+    bool                *expected;      /* [N] in a layer ahead                            */
+    Coming              *coming;        /* [N] hinted, not begun                           */
+    int                  n_needed, n_coming;
+    int32_t             *travelling;    /* [n_places] places that are being read           */
+    int                  n_travelling;
+    int32_t             *candidates, *candidate_places;         /* [n_places]              */
+    Reading            **awaited;       /* [n_places]                                      */
+    StoreStats           stats;
+} Cache;
+
+/* ---- sizes ---- */
+
+static int64_t round_up(int64_t n, int64_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+/* Gate, up and down one after another: where each begins, and where the last ends. */
+static int64_t layout(const DeviceOps *ops, const ExpertExtents *e, int64_t at[SLOT_PARTS])
+{
+    const Extent *parts[SLOT_PARTS] = { &e->gate, &e->up, &e->down };
+    int64_t end = 0;
+    for (int p = 0; p < SLOT_PARTS; p++) {
+        at[p] = end;
+        end += round_up(ops->weight_bytes(parts[p]->format, parts[p]->rows, parts[p]->cols), SLAB_PART_ALIGN);
+    }
+    return end > e->packed.n_bytes ? end : e->packed.n_bytes;
+}
+
+static int64_t taken_by(const DeviceOps *ops, const ExpertExtents *e, int64_t page)
+{
+    int64_t at[SLOT_PARTS];
+    return round_up(layout(ops, e, at), page);
+}
+
+typedef struct Range { int64_t least, most, page; } Range;
+
+static Range sizes_of(Device *device, const StoreSource *source)
+{
+    Range r = { .least = INT64_MAX, .page = SMALL_PAGE };
+    for (int again = 0; again < 2; again++) {
+        r.least = INT64_MAX, r.most = 0;
+        for (int i = 0; i < source->n_layers * source->n_experts; i++) {
+            const int64_t bytes = taken_by(device->ops, &source->experts[i], r.page);
+            if (bytes < r.least) r.least = bytes;
+            if (bytes > r.most) r.most = bytes;
+        }
+        if (r.most < HUGE_ROOM) break;
+        r.page = ROOM_ALIGN;
+    }
+    return r;
+}
+
+int64_t store_expert_room(Device *device, const StoreSource *source)
+{
+    return sizes_of(device, source).most;
+}
+
+/* The place's memory, seen as the expert that lies in it. */
+static Slot views_of(const Cache *c, const Place *p)
+{
+    const ExpertExtents *e = &c->experts[p->key];
+    const Extent *parts[SLOT_PARTS] = { &e->gate, &e->up, &e->down };
+    Slot slot;
+    Tensor *tensors[SLOT_PARTS] = { &slot.gate, &slot.up, &slot.down };
+    int64_t at[SLOT_PARTS];
+    layout(c->ops, e, at);
+    for (int i = 0; i < SLOT_PARTS; i++)        /* shapes were tried when the store was opened */
+        c->ops->place_weight(c->device, parts[i]->format, parts[i]->rows, parts[i]->cols, p->at + at[i], tensors[i]);
+    return slot;
+}
+
+/* ---- where a step stands ---- */
+
+static int layer_of(const Cache *c, int32_t key)
+{
+    return key / c->n_experts;
+}
+
+/* Layers until this one has its turn: 1 is the next, L the present one. */
+static int turns_until(const Cache *c, int layer)
+{
+    const int n = c->n_layers, ahead = (layer - c->layer + n) % n;
+    return ahead ? ahead : n;
+}
+
+static Place *place_of(const Cache *c, int32_t key)
+{
+    return c->where[key] >= 0 ? &c->places[c->where[key]] : NULL;
+}
+
+/* ---- places ---- */
+
+static void leave(Cache *c, Place *p)
+{
+    if (p->ahead) c->stats.guessed_wasted += p->reading.read_bytes;
+    c->where[p->key] = -1;
+    p->key = -1;
+    p->state = PLACE_FREE;
+    p->ahead = p->late = false;
+}
+
+static void give_memory_back(Cache *c, Place *p, int64_t keep)
+{
+    if (p->held_bytes <= keep) return;
+    c->ops->clear_room(c->device, p->at + keep, p->held_bytes - keep);
+    c->used_bytes -= p->held_bytes - keep;
+    p->held_bytes = keep;
+}
+
+/* What has been read since anybody looked. */
+static void harvest(Cache *c)
+{
+    int n = 0;
+    for (int i = 0; i < c->n_travelling; i++) {
+        Place *p = &c->places[c->travelling[i]];
+        if (!reader_done(&p->reading)) {
+            c->travelling[n++] = c->travelling[i];
+            continue;
+        }
+        if (p->reading.status == OK) {
+            p->state = PLACE_HERE;
+        } else if (p->reading.status != CANCELLED && c->is_needed[p->key]) {
+            p->state = PLACE_FAILED;
+            p->ahead = false;
+        } else {
+            leave(c, p);
+        }
+    }
+    c->n_travelling = n;
+}
+
+static bool may_leave(const Cache *c, const Place *p, int32_t for_key, Hint hint)
+{
+    if (p->state != PLACE_HERE || p->pins || c->is_needed[p->key]) return false;
+    if (hint == HINT_NEEDED) return true;
+    const int layer = layer_of(c, p->key);
+    if (c->expected[p->key]) return false;
+    if (hint == HINT_GUESS) return true;
+    return layer <= c->layer && turns_until(c, layer) > turns_until(c, layer_of(c, for_key));
+}
+
+/* Lower goes first: wrong guesses, then in a sweep who waits longest, then those nobody expects. */
+static int rank(const Cache *c, const Place *p)
+{
+    if (p->ahead && !c->expected[p->key]) return 0;
+    if (c->sweep) return 1 + c->n_layers - turns_until(c, layer_of(c, p->key));
+    return c->expected[p->key] ? 2 : 1;
+}
+
+/* Among those of the lowest rank the policy chooses. */
+static Place *victim(Cache *c, int32_t for_key, Hint hint)
+{
+    int n = 0, lowest = INT_MAX;
+    for (int i = 0; i < c->n_places; i++) {
+        const Place *p = &c->places[i];
+        if (!may_leave(c, p, for_key, hint)) continue;
+        const int r = rank(c, p);
+        if (r > lowest) continue;
+        if (r < lowest) n = 0;
+        lowest = r;
+        c->candidates[n] = p->key;
+        c->candidate_places[n++] = i;
+    }
+    if (n == 0) return NULL;
+    return &c->places[c->candidate_places[policy_victim(c->policy, c->candidates, n, c->layer)]];
+}
+
+/* The free place that already holds most memory, and one whose memory could go. */
+static Place *free_place(const Cache *c, const Place *other_than)
+{
+    Place *best = NULL;
+    for (int i = 0; i < c->n_places; i++) {
+        Place *p = &c->places[i];
+        if (p != other_than && p->state == PLACE_FREE && (!best || p->held_bytes > best->held_bytes)) best = p;
+    }
+    return best;
+}
+
+/* A free place, with room for the expert's bytes: from what is free already, else from a victim, and as experts differ
+ * in size, perhaps from two.  NULL: nobody may leave now. */
+static Place *find_place(Cache *c, int32_t key, Hint hint)
+{
+    const int64_t need = taken_by(c->ops, &c->experts[key], c->page_bytes);
+    for (;;) {
+        Place *p = free_place(c, NULL);
+        int64_t room = p ? c->room_bytes - c->used_bytes + p->held_bytes : -1;
+        for (Place *q; p && room < need && (q = free_place(c, p)) && q->held_bytes;) {
+            room += q->held_bytes;
+            give_memory_back(c, q, 0);
+        }
+        if (room >= need) {
+            give_memory_back(c, p, need);
+            c->used_bytes += need - p->held_bytes;
+            p->held_bytes = need;
+            return p;
+        }
+        Place *leaves = victim(c, key, hint);
+        if (!leaves) return NULL;
+        leave(c, leaves);
+    }
+}
+
+static bool bring(Cache *c, int32_t key, Hint hint)
+{
+    Place *p = find_place(c, key, hint);
+    if (!p) return false;
+    p->key = key;
+    p->state = PLACE_READING;
+    p->ahead = hint != HINT_NEEDED;
+    p->late = hint == HINT_NEEDED;
+    c->where[key] = (int32_t)(p - c->places);
+    c->travelling[c->n_travelling++] = c->where[key];
+    p->slot = views_of(c, p);
+    reader_begin(c->reader, &p->reading, &c->experts[key], &p->slot, p->at, hint);
+    return true;
+}
+
+/* ---- what to read next ---- */
+
+static int n_ahead(const Cache *c)
+{
+    int n = 0;
+    for (int i = 0; i < c->n_places; i++) n += c->places[i].state != PLACE_FREE && c->places[i].ahead;
+    return n;
+}
+
+/* The disk gets work ahead only when nothing needed is waiting for a place or to be begun: a guess that turns out
+ * wrong has then cost nobody a read. */
+static void feed(Cache *c)
+{
+    for (int i = 0; i < c->n_needed; i++)
+        if (c->where[c->needed[i]] < 0 && !bring(c, c->needed[i], HINT_NEEDED)) return;
+    int n = 0;
+    bool room = true;
+    for (int i = 0; i < c->n_coming; i++) {
+        const Coming next = c->coming[i];
+        if (c->where[next.key] >= 0) continue;
+        const bool guess = next.hint == HINT_GUESS;
+        const bool now = room && !(guess && (reader_has(c->reader, HINT_NEEDED) ||
+                                             n_ahead(c) >= c->base.pins_max / GUESS_SHARE));
+        if (now && bring(c, next.key, next.hint)) continue;
+        room = false;
+        c->coming[n++] = next;
+    }
+    c->n_coming = n;
+}
+
+/* A read that nobody wants any more: what is not begun yet is left. */
+static void drop(Cache *c, Place *p)
+{
+    if (p->state == PLACE_READING) reader_drop(c->reader, &p->reading);
+}
+
+static void forget_coming(Cache *c, int layer, Hint least)
+{
+    int n = 0;
+    for (int i = 0; i < c->n_coming; i++) {
+        const Coming next = c->coming[i];
+        if ((layer < 0 || layer_of(c, next.key) == layer) && next.hint >= least) continue;
+        c->coming[n++] = next;
+    }
+    c->n_coming = n;
+}
+
+static void forget_needed(Cache *c)
+{
+    for (int i = 0; i < c->n_needed; i++) {
+        Place *p = place_of(c, c->needed[i]);
+        c->is_needed[c->needed[i]] = false;
+        if (p && p->state == PLACE_FAILED) leave(c, p);
+    }
+    c->n_needed = 0;
+}
+
+/* ---- the store ---- */
+
+static int32_t key_of(const Cache *c, ExpertId id)
+{
+    return id.layer * c->n_experts + id.expert;
+}
+
+static void cache_begin(Store *s, bool sweep)
+{
+    Cache *c = (Cache *)s;
+    harvest(c);
+    forget_needed(c);
+    forget_coming(c, -1, HINT_GUESS);
+    c->sweep = sweep;
+    c->layer = -1;
+    policy_step(c->policy);
+    feed(c);
+}
+
+static void hint_needed(Cache *c, const ExpertId *ids, int n)
+{
+    const int layer = n ? ids[0].layer : c->layer;
+    forget_needed(c);
+    forget_coming(c, layer, HINT_SOON);
+    c->layer = layer;
+    for (int i = 0; i < n; i++) {
+        const int32_t key = key_of(c, ids[i]);
+        c->needed[c->n_needed++] = key;
+        c->is_needed[key] = true;
+    }
+    for (int e = 0; e < c->n_experts; e++) {            /* those of this layer that were expected   */
+        const int32_t key = layer * c->n_experts + e;
+        Place *p = place_of(c, key);
+        c->expected[key] = false;
+        if (!p || p->state != PLACE_READING) continue;
+        if (!c->is_needed[key]) drop(c, p);
+        else p->late = true, reader_urge(c->reader, &p->reading, HINT_NEEDED);
+    }
+}
+
+static void hint_ahead(Cache *c, const ExpertId *ids, int n, Hint hint)
+{
+    if (n == 0) return;
+    const int layer = ids[0].layer;
+    forget_coming(c, layer, HINT_SOON);
+    for (int e = 0; e < c->n_experts; e++) c->expected[layer * c->n_experts + e] = false;
+    for (int i = 0; i < n; i++) {
+        const int32_t key = key_of(c, ids[i]);
+        c->expected[key] = true;
+        if (c->where[key] < 0) c->coming[c->n_coming++] = (Coming){ key, hint };
+    }
+    for (int e = 0; e < c->n_experts; e++) {            /* begun on an older guess                  */
+        Place *p = place_of(c, layer * c->n_experts + e);
+        if (p && p->ahead && !c->expected[p->key] && p->key != -1) drop(c, p);
+    }
+}
+
+static void cache_hint(Store *s, const ExpertId *ids, int n, Hint hint)
+{
+    Cache *c = (Cache *)s;
+    harvest(c);
+    if (hint == HINT_NEEDED) hint_needed(c, ids, n);
+    else hint_ahead(c, ids, n, hint);
+    feed(c);
+}
+
+static bool here(const Cache *c, int32_t key)
+{
+    const Place *p = place_of(c, key);
+    return p && (p->state == PLACE_HERE || (p->state == PLACE_READING && reader_done(&p->reading) &&
+                                            p->reading.status == OK));
+}
+
+static bool cache_resident(const Store *s, ExpertId id)
+{
+    const Cache *c = (const Cache *)s;
+    return here(c, key_of(c, id));
+}
+
+/* Until one of these reads is done, guesses begun as soon as nothing needed is left to begin. */
+static void wait_for(Cache *c, int n_awaited)
+{
+    const int64_t start_us = clock_us();
+    bool or_idle = c->n_coming > 0;
+    while (reader_wait(c->reader, c->awaited, n_awaited, or_idle) < 0) {
+        feed(c);
+        or_idle = false;
+    }
+    c->stats.waits++;
+    c->stats.wait_us += clock_us() - start_us;
+}
+
+/* All that is being read, when a place is what we wait for. */
+static int await_places(Cache *c)
+{
+    for (int i = 0; i < c->n_travelling; i++) c->awaited[i] = &c->places[c->travelling[i]].reading;
+    return c->n_travelling;
+}
+
+static int cache_first(Store *s, const ExpertId *ids, int n)
+{
+    Cache *c = (Cache *)s;
+    for (;;) {
+        harvest(c);
+        feed(c);
+        int n_awaited = 0;
+        for (int i = 0; i < n; i++) {
+            Place *p = place_of(c, key_of(c, ids[i]));
+            if (p && p->state != PLACE_READING) return i;       /* here, or failed              */
+            if (p) c->awaited[n_awaited++] = &p->reading;
+        }
+        if (n_awaited == 0) n_awaited = await_places(c);
+        if (n_awaited == 0) return 0;                           /* pin() will say               */
+        wait_for(c, n_awaited);
+    }
+}
+
+/* The place of an expert, once it is settled: here or failed. */
+static Status settle(Cache *c, int32_t key, Place **out, Error *error)
+{
+    for (;;) {
+        harvest(c);
+        Place *p = *out = place_of(c, key);
+        if (p && p->state != PLACE_READING) return OK;
+        if (p) {
+            if (!p->late) p->late = true, reader_urge(c->reader, &p->reading, HINT_NEEDED);
+            c->awaited[0] = &p->reading;
+            wait_for(c, 1);
+        } else if (!bring(c, key, HINT_NEEDED)) {
+            const int n = await_places(c);
+            if (n == 0) return fail(error, NO_ROOM, "experts: all %d slots are pinned", c->base.pins_max);
+            wait_for(c, n);
+        }
+    }
+}
+
+static void no_longer_needed(Cache *c, int32_t key)
+{
+    if (!c->is_needed[key]) return;
+    c->is_needed[key] = false;
+    for (int i = 0; i < c->n_needed; i++)
+        if (c->needed[i] == key) {
+            memmove(&c->needed[i], &c->needed[i + 1], (size_t)(c->n_needed - i - 1) * sizeof *c->needed);
+            c->n_needed--;
+            return;
+        }
+}
+
+static Status cache_pin(Store *s, ExpertId id, int n_rows, Pin *out, Error *error)
+{
+    Cache *c = (Cache *)s;
+    const int32_t key = key_of(c, id);
+    Place *p;
+    c->stats.pins++;
+    if (!c->is_needed[key]) c->needed[c->n_needed++] = key, c->is_needed[key] = true;
+    const Status status = settle(c, key, &p, error);
+    no_longer_needed(c, key);
+    TRY(status);
+    if (p->state == PLACE_FAILED) {
+        const Status why = p->reading.status;
+        if (error) *error = p->reading.error;
+        leave(c, p);
+        return why;
+    }
+    if (!p->late) c->stats.hits++;
+    if (p->ahead) c->stats.guessed_used += p->reading.read_bytes;
+    p->late = p->ahead = false;
+    p->pins++;
+    policy_used(c->policy, key, n_rows);
+    *out = (Pin){ .weights = { .gate = p->slot.gate, .up = p->slot.up, .down = p->slot.down },
+                  .device = c->device,
+                  .slot = (int)(p - c->places) };
+    return OK;
+}
+
+static void cache_unpin(Store *s, Pin *pin)
+{
+    Cache *c = (Cache *)s;
+    if (pin->slot >= 0 && --c->places[pin->slot].pins == 0 && (c->n_needed || c->n_coming)) {
+        harvest(c);
+        feed(c);
+    }
+    *pin = (Pin){ .slot = -1 };
+}
+
+/* ---- room ---- */
+
+static void set_pins(Cache *c)
+{
+    const int64_t n = c->room_bytes / c->place_bytes;
+    c->base.pins_max = n < c->n_all ? (int)n : c->n_all;
+}
+
+/* What is being read is dropped first, then the policy says who leaves. */
+static Status cache_resize(Store *s, int64_t room_bytes, Error *error)
+{
+    Cache *c = (Cache *)s;
+    if (room_bytes < c->place_bytes || room_bytes > c->room_bytes_max)
+        return fail(error, BAD_ARGUMENT, "room for experts: expected %lld to %lld bytes, found %lld",
+                    (long long)c->place_bytes, (long long)c->room_bytes_max, (long long)room_bytes);
+    forget_needed(c);
+    forget_coming(c, -1, HINT_SOON);
+    for (int n; room_bytes < c->used_bytes && (harvest(c), n = await_places(c)) > 0;) {
+        for (int i = 0; i < n; i++) drop(c, &c->places[c->travelling[i]]);
+        reader_wait(c->reader, c->awaited, n, false);
+    }
+    c->room_bytes = room_bytes;
+    set_pins(c);
+    while (c->used_bytes > room_bytes) {
+        Place *p = free_place(c, NULL);
+        if (p && p->held_bytes) {
+            give_memory_back(c, p, 0);
+            continue;
+        }
+        p = victim(c, 0, HINT_NEEDED);
+        if (!p) return fail(error, BAD_ARGUMENT, "room for experts: what is pinned needs more than %lld bytes",
+                            (long long)room_bytes);
+        leave(c, p);
+    }
+    return OK;
+}
+
+static StoreStats cache_stats(const Store *s)
+{
+    const Cache *c = (const Cache *)s;
+    const ReaderStats r = reader_stats(c->reader);
+    StoreStats stats = c->stats;
+    stats.read_bytes = r.read_bytes;
+    stats.read_us = r.busy_us;
+    stats.resident_bytes = c->used_bytes;
+    stats.room_bytes = c->room_bytes;
+    return stats;
+}
+
+static void cache_close(Store *s)
+{
+    Cache *c = (Cache *)s;
+    reader_free(c->reader);
+    if (c->room) c->ops->free_room(c->device, c->room, c->n_places * c->place_bytes);
+    policy_free(c->policy);
+    free(c->places);
+    free(c->where);
+    free(c->needed);
+    free(c->is_needed);
+    free(c->expected);
+    free(c->coming);
+    free(c->travelling);
+    free(c->candidates);
+    free(c->candidate_places);
+    free(c->awaited);
+    free(c);
+}
+
+static const StoreOps cache_ops = {
+    .name = "cache",
+    .begin = cache_begin,
+    .hint = cache_hint,
+    .resident = cache_resident,
+    .first = cache_first,
+    .pin = cache_pin,
+    .unpin = cache_unpin,
+    .resize = cache_resize,
+    .stats = cache_stats,
+    .close = cache_close,
+};
+
+/* ---- making one ---- */
+
+static bool make_tables(Cache *c)
+{
+    const size_t n = (size_t)c->n_all, places = (size_t)c->n_places;
+    return (c->places           = calloc(places, sizeof *c->places)) &&
+           (c->where            = calloc(n, sizeof *c->where)) &&
+           (c->needed           = calloc(n, sizeof *c->needed)) &&
+           (c->is_needed        = calloc(n, sizeof *c->is_needed)) &&
+           (c->expected         = calloc(n, sizeof *c->expected)) &&
+           (c->coming           = calloc(n, sizeof *c->coming)) &&
+           (c->travelling       = calloc(places, sizeof *c->travelling)) &&
+           (c->candidates       = calloc(places, sizeof *c->candidates)) &&
+           (c->candidate_places = calloc(places, sizeof *c->candidate_places)) &&
+           (c->awaited          = calloc(places, sizeof *c->awaited));
+}
+
+static Status make_places(Cache *c, Error *error)
+{
+    void *room;
+    const Status status = c->ops->alloc_room(c->device, c->n_places * c->place_bytes, &room);
+    if (status != OK) {
+        if (error) *error = c->device->error;
+        return status;
+    }
+    c->room = room;
+    for (int i = 0; i < c->n_places; i++) {
+        c->places[i].key = -1;
+        c->places[i].at = c->room + i * c->place_bytes;
+    }
+    for (int i = 0; i < c->n_all; i++) c->where[i] = -1;
+    for (int i = 0; i < c->n_all; i++) {                /* so that no shape is refused later        */
+        const Extent *parts[] = { &c->experts[i].gate, &c->experts[i].up, &c->experts[i].down };
+        for (int p = 0; p < ARRAY_LEN(parts); p++) {
+            Tensor tried;
+            const Status fits = c->ops->place_weight(c->device, parts[p]->format, parts[p]->rows, parts[p]->cols,
+                                                     c->room, &tried);
+            if (fits != OK && error) *error = c->device->error;
+            TRY(fits);
+        }
+    }
+    return OK;
+}
+
+static Status cache_make(Cache *c, const StoreSource *source, const CacheOptions *o, Error *error)
+{
+    if (!make_tables(c)) return fail_memory(error, "the expert store");
+    TRY(make_places(c, error));
+    TRY(policy_new(o->policy, c->n_layers, c->n_experts, &c->policy, error));
+    return reader_new(c->device, source, o->buffered, &c->reader, error);
+}
+
+Status store_cache_open(Device *device, const StoreSource *source, const CacheOptions *o, Store **out, Error *error)
+{
+    *out = NULL;
+    const Range sizes = sizes_of(device, source);
+    const int64_t most = o->room_bytes_max > o->room_bytes ? o->room_bytes_max : o->room_bytes;
+    if (o->room_bytes < sizes.most)
+        return fail(error, BAD_ARGUMENT, "room for experts: expected at least %lld bytes, which the largest takes, "
+                    "found %lld", (long long)sizes.most, (long long)o->room_bytes);
+    Cache *c = calloc(1, sizeof *c);
+    if (!c) return fail_memory(error, "the expert store");
+    const int64_t n_all = source->n_layers * source->n_experts, n_fit = most / sizes.least;
+    *c = (Cache){ .base = { .ops = &cache_ops, .streams = true },
+                  .device = device,
+                  .ops = device->ops,
+                  .experts = source->experts,
+                  .n_layers = source->n_layers,
+                  .n_experts = source->n_experts,
+                  .n_all = (int)n_all,
+                  .n_places = (int)(n_fit < n_all ? n_fit : n_all),
+                  .place_bytes = sizes.most,
+                  .page_bytes = sizes.page,
+                  .room_bytes = o->room_bytes,
+                  .room_bytes_max = most };
+    set_pins(c);
+    const Status status = cache_make(c, source, o, error);
+    if (status != OK) {
+        cache_close(&c->base);
+        return status;
+    }
+    *out = &c->base;
+    return OK;
+}
