@@ -6,6 +6,7 @@
 
 #include "embedded.h"
 #include "json.h"
+#include "progress.h"
 
 /* A mixt_log_fn: the warnings of a check, for its JSON. */
 static void keep_line(void *warnings, const char *line)
@@ -25,6 +26,7 @@ static Exit check_json(const App *app, const char *path, mixt_model_options *o)
     o->log      = keep_line;
     o->log_user = &json;
     const mixt_status status = mixt_check(path, o, line, sizeof line, &error);
+    progress_end(o->progress_user);
     json_close(&json, ']');
     json_key_bool(&json, "ok", status == MIXT_OK);
     if (status != MIXT_OK) json_key_text(&json, "status", mixt_status_name(status));
@@ -42,12 +44,16 @@ Exit cmd_check(const App *app)
     mixt_model_options o      = mixt_model_defaults();
     char               line[1024];
     mixt_error         error;
-    o.memory   = &inside;
-    o.log      = remark_line;
-    o.log_user = (void *)(uintptr_t)app;
+    Progress           progress = progress_begin("checking", true);
+    o.memory        = &inside;
+    o.log           = remark_line;
+    o.log_user      = (void *)(uintptr_t)app;
+    o.progress      = progress_show;
+    o.progress_user = &progress;
     if (opt_flag(app->options, OPT_JSON)) return check_json(app, path, &o);
-    if (mixt_check(path, &o, line, sizeof line, &error) != MIXT_OK)
-        return embedded_problem(app, path, &error);
+    const mixt_status status = mixt_check(path, &o, line, sizeof line, &error);
+    progress_end(&progress);
+    if (status != MIXT_OK) return embedded_problem(app, path, &error);
     out_format("%s\n", line);
     return DONE;
 }

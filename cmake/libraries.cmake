@@ -6,6 +6,7 @@ pkg_check_modules(JANSSON  REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(PCRE2    REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(EDIT     REQUIRED IMPORTED_TARGET libedit)
+pkg_check_modules(XXHASH   REQUIRED libxxhash)          # its header alone: nothing is linked
 if(MIXT_TESTS)
     pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 endif()

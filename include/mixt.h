@@ -98,6 +98,8 @@ typedef struct mixt_model_options {
     mixt_log_fn log;                /* NULL: silence                                           */
     void       *log_user;
     const mixt_memory *memory;      /* a model that is no file; NULL: none                     */
+    mixt_progress_fn progress;      /* of mixt_check, which reads all of a packed file         */
+    void       *progress_user;
 } mixt_model_options;
 
 /* GGUF file (any part of a split one), Hugging Face folder, Mistral folder, tokenizer.model, tokenizer.json.

@@ -9,7 +9,8 @@
 extern "C" {
 #endif
 
-/* Parse everything in a model file or folder: headers, every tensor's range, sizes, tokenizer, template.
+/* Parse everything in a model file or folder: headers, every tensor's range, sizes, tokenizer, template; of a packed
+ * file also compare all checksums, for which it is read from end to end.
  * `line` gets one sentence on success ("mixtral, 8 experts, ...").  A vocabulary alone passes too,
  * whatever options say; NULL means the defaults. */
 MIXT_API mixt_status mixt_check(const char *path, const mixt_model_options *options, char *line, size_t line_room,
@@ -31,6 +32,23 @@ typedef struct mixt_convert_options {
 MIXT_API mixt_convert_options mixt_convert_defaults(void);
 MIXT_API mixt_status mixt_convert(const char *from, const char *to, const mixt_convert_options *options,
                                   mixt_error *error);
+
+/* A GGUF model as a packed file, whose experts lie as the processor wants them, each in one aligned stretch with a
+ * checksum; and back to the byte.  mixt_model_open and all else take it for the GGUF.  A model in parts becomes one
+ * packed file, and parts again: then `to` names one of them, or what stands before "-00001-of-00005.gguf".
+ * The output appears whole or not at all, unless in place: then `from` shrinks while TO.part grows, in the end `from` is
+ * gone, and after whatever ended it the same call goes on. */
+typedef struct mixt_pack_options {
+    size_t           struct_bytes;
+    bool             in_place;
+    int              n_threads;     /* 0: one per core                                         */
+    mixt_progress_fn progress;      void *progress_user;
+} mixt_pack_options;
+
+MIXT_API mixt_pack_options mixt_pack_defaults(void);
+MIXT_API mixt_status mixt_pack(const char *from, const char *to, const mixt_pack_options *options, mixt_error *error);
+MIXT_API mixt_status mixt_unpack(const char *from, const char *to, const mixt_pack_options *options,
+                                 mixt_error *error);
 
 /* ---- adapters ---- */
 

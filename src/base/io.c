@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * base/io.c - see io.h. */
-#include "base/io.h"
+#include "base/io_calls.h"
 
 #include "base/checked.h"
 
@@ -10,27 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#ifdef MIXT_HOSTILE
-enum { TRANSFER_MAX = 512 };            /* every read and write crosses many boundaries      */
-#else
-enum { TRANSFER_MAX = 1 << 30 };        /* Linux moves at most 2 GiB per call                */
-#endif
-
 int (*io_fault)(IoCall call);
-
-/* The errno to pretend, 0 for none; *n shrinks when the fault is a short transfer. */
-static int fault(IoCall call, size_t *n)
-{
-    const int answer = io_fault ? io_fault(call) : 0;
-    if (answer != IO_FAULT_SHORT) return answer;
-    if (n && *n > 1) *n /= 2;
-    return 0;
-}
 
 /* ---- reading ---- */
 
@@ -74,6 +60,15 @@ Status file_open_memory(const Memory *memory, File *out, Error *error)
     return OK;
 }
 
+Status file_open_view(const FileView *view, const char *path, int64_t n_bytes, File *out, Error *error)
+{
+    *out = (File){ .fd = -1 };
+    char *copy = strdup(path);
+    if (!copy) return fail_memory(error, path);
+    *out = (File){ .fd = -1, .n_bytes = n_bytes, .path = copy, .view = view };
+    return OK;
+}
+
 void file_close(File *file)
 {
     if (file->fd >= 0) close(file->fd);
@@ -93,6 +88,7 @@ static Status read_memory(const File *file, int64_t offset, void *to, size_t n_b
 Status file_read(const File *file, int64_t offset, void *to, size_t n_bytes, Error *error)
 {
     if (file->memory) return read_memory(file, offset, to, n_bytes, error);
+    if (file->view) return file->view->read(file->view, offset, to, n_bytes, error);
     char *at = to;
     while (n_bytes) {
         size_t want = n_bytes < TRANSFER_MAX ? n_bytes : TRANSFER_MAX;
@@ -141,7 +137,7 @@ Status file_slurp(const char *path, int64_t max_bytes, char **out, size_t *n_byt
 
 static Status writer_fail(Writer *w, const char *what, int why, Error *error)
 {
-    w->failed = true;
+    __atomic_store_n(&w->failed, true, __ATOMIC_RELAXED);      /* writer_put_at: any thread      */
     return fail(error, IO_FAILED, "%s: cannot %s: %s", w->path, what, strerror(why));
 }
 
@@ -172,6 +168,12 @@ static char *temporary_beside(const char *path)
                : name;
 }
 
+char *part_path(const char *path)
+{
+    char *name = NULL;
+    return asprintf(&name, "%s.part", path) < 0 ? NULL : name;
+}
+
 /* Where the bytes really go: through a link, if `path` is one. */
 static char *destination(const char *path)
 {
@@ -186,22 +188,25 @@ static char *destination(const char *path)
 /* Not mkstemp: its files are private, and asking for the umask disturbs other threads. */
 static Status create(Writer *w, const struct stat *replaced, Error *error)
 {
-    const int why = fault(IO_OPEN, NULL);
-    w->fd = why ? -1 : open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const int why = fault(IO_OPEN, NULL), alone = w->stays ? 0 : O_EXCL;
+    w->fd = why ? -1 : open(w->temporary, O_WRONLY | O_CREAT | O_CLOEXEC | alone, 0666);
     if (w->fd < 0) {
         const int code = why ? why : errno;
         free(w->temporary);             /* it was never made: abandon must not unlink its name */
         w->temporary = NULL;
         return writer_fail(w, "create", code, error);
     }
+    if (w->stays && flock(w->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        return fail(error, BAD_ARGUMENT, "%s: expected nobody else to write it, found another process at it",
+                    w->temporary);
     if (replaced && fchmod(w->fd, replaced->st_mode & 0777))
         return writer_fail(w, "set the permissions", errno, error);
     return OK;
 }
 
-Status writer_open(const char *path, const char *const *inputs, Writer *out, Error *error)
+static Status open_writer(const char *path, const char *const *inputs, bool stays, Writer *out, Error *error)
 {
-    *out = (Writer){ .fd = -1 };
+    *out = (Writer){ .fd = -1, .stays = stays };
     if (!*path)
         return fail(error, BAD_ARGUMENT, "output: expected a file name, found an empty one");
     struct stat there;
@@ -211,7 +216,7 @@ Status writer_open(const char *path, const char *const *inputs, Writer *out, Err
     TRY(refuse_inputs(path, inputs, error));
 
     out->path = destination(path);
-    out->temporary = out->path ? temporary_beside(out->path) : NULL;
+    out->temporary = !out->path ? NULL : stays ? part_path(out->path) : temporary_beside(out->path);
     out->buffer = malloc(WRITER_BUFFER_BYTES);
     Status status = OK;
     if (!out->temporary || !out->buffer) {
@@ -223,6 +228,16 @@ Status writer_open(const char *path, const char *const *inputs, Writer *out, Err
     }
     if (status != OK) writer_abandon(out);
     return status;
+}
+
+Status writer_open(const char *path, const char *const *inputs, Writer *out, Error *error)
+{
+    return open_writer(path, inputs, false, out, error);
+}
+
+Status writer_reopen(const char *path, const char *const *inputs, Writer *out, Error *error)
+{
+    return open_writer(path, inputs, true, out, error);
 }
 
 static Status put(Writer *w, const char *at, size_t n_bytes, Error *error)
@@ -292,6 +307,12 @@ Status writer_expect(Writer *w, int64_t n_bytes, Error *error)
                 (double)room / (double)GIB);
 }
 
+Status writer_put_at(Writer *w, int64_t offset, const void *bytes, size_t n_bytes, Error *error)
+{
+    const int why = write_at(w->fd, offset, bytes, n_bytes);
+    return why ? writer_fail(w, "write", why, error) : OK;
+}
+
 static Status sync_folder_of(Writer *w, Error *error)
 {
     char *copy = strdup(w->path);
@@ -304,6 +325,20 @@ static Status sync_folder_of(Writer *w, Error *error)
     const int code = errno;
     close(fd);
     return failed ? writer_fail(w, "sync the folder", code, error) : OK;
+}
+
+/* A temporary that stays is a name too. */
+Status writer_sync(Writer *w, Error *error)
+{
+    const int why = fault(IO_SYNC, NULL);
+    if (why || fdatasync(w->fd)) return writer_fail(w, "sync", why ? why : errno, error);
+    return w->stays ? sync_folder_of(w, error) : OK;
+}
+
+Status writer_cut(Writer *w, int64_t n_bytes, Error *error)
+{
+    const int why = fault(IO_WRITE, NULL);
+    return why || ftruncate(w->fd, (off_t)n_bytes) ? writer_fail(w, "cut", why ? why : errno, error) : OK;
 }
 
 static Status commit(Writer *w, Error *error)
@@ -331,7 +366,7 @@ Status writer_commit(Writer *w, Error *error)
 void writer_abandon(Writer *w)
 {
     if (w->fd >= 0) close(w->fd);
-    if (w->temporary) unlink(w->temporary);
+    if (w->temporary && !w->stays) unlink(w->temporary);
     free(w->path);
     free(w->temporary);
     free(w->buffer);

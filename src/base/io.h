@@ -10,11 +10,18 @@
 
 /* ---- reading ---- */
 
+/* A file that exists as parts of another one, perhaps stored differently: whoever reads it need not know. */
+typedef struct FileView FileView;
+struct FileView {
+    Status (*read)(const FileView *view, int64_t offset, void *to, size_t n_bytes, Error *error);
+};
+
 typedef struct File {
-    int         fd;             /* -1: closed, or in memory                                */
+    int         fd;             /* -1: closed, in memory, or a view                        */
     int64_t     n_bytes;        /* when it was opened                                      */
     char       *path;           /* for messages; owned                                     */
     const char *memory;         /* its bytes, borrowed; NULL: they are on the disk         */
+    const FileView *view;       /* who gives its bytes, borrowed; NULL: they lie as they are */
 } File;
 
 /* What a file would hold, where it already lies in memory.  Whoever opens `name` means these bytes. */
@@ -23,6 +30,7 @@ typedef struct Memory { const char *name; const void *bytes; size_t n_bytes; } M
 Status file_open(const char *path, File *out, Error *error);    /* NOT_FOUND, IO_FAILED    */
 /* Copies nothing but the name: the bytes must lie still until file_close. */
 Status file_open_memory(const Memory *memory, File *out, Error *error);
+Status file_open_view(const FileView *view, const char *path, int64_t n_bytes, File *out, Error *error);
 void   file_close(File *file);                                  /* { .fd = -1 } is fine    */
 /* Exactly n_bytes from `offset`, any thread.  IO_FAILED when the file has become shorter. */
 Status file_read(const File *file, int64_t offset, void *to, size_t n_bytes, Error *error);
@@ -42,6 +50,7 @@ typedef struct Writer {
     char   *buffer;             /* [WRITER_BUFFER_BYTES]                                   */
     size_t  n_buffered;
     bool    failed;             /* a call failed: commit refuses from then on              */
+    bool    stays;              /* what is there when it is abandoned                      */
 } Writer;
 
 enum { WRITER_BUFFER_BYTES = 1 << 20 };
@@ -57,9 +66,31 @@ Status writer_commit(Writer *writer, Error *error);     /* the file now exists; 
 void   writer_abandon(Writer *writer);                  /* nothing happened; after commit: no-op */
 Status write_file(const char *path, const void *bytes, size_t n_bytes, Error *error);
 
+/* ---- writing what is not written from front to back, or not in one go ---- */
+
+/* Writes past the buffer, at any place, from any thread; not mixed with writer_add. */
+Status writer_put_at(Writer *writer, int64_t offset, const void *bytes, size_t n_bytes, Error *error);
+Status writer_sync(Writer *writer, Error *error);
+Status writer_cut(Writer *writer, int64_t n_bytes, Error *error);       /* what was written, to this length */
+/* Like writer_open, but the temporary is PATH.part: it is taken up where there is one, and stays when the writer is
+ * abandoned.  For work that can go on where it stopped.  BAD_ARGUMENT when another process is at it. */
+Status writer_reopen(const char *path, const char *const *inputs, Writer *out, Error *error);
+/* PATH.part; the caller frees; NULL: no memory. */
+char *part_path(const char *path);
+
+/* ---- changing a file where it lies (change.c) ---- */
+
+Status file_open_change(const char *path, File *out, Error *error);
+Status file_write(const File *file, int64_t offset, const void *bytes, size_t n_bytes, Error *error);
+Status file_sync(const File *file, Error *error);
+/* Gives the room of these bytes back to the disk: they are zeros from now on, the file stays as long as it was.
+ * UNSUPPORTED where the file system cannot; n_bytes 0 asks for nothing but that. */
+Status file_punch(const File *file, int64_t offset, int64_t n_bytes, Error *error);
+Status file_remove(const char *path, Error *error);
+
 /* ---- faults, for tests ---- */
 
-typedef enum IoCall { IO_OPEN, IO_READ, IO_WRITE, IO_SYNC, IO_RENAME, IO_ROOM } IoCall;
+typedef enum IoCall { IO_OPEN, IO_READ, IO_WRITE, IO_SYNC, IO_RENAME, IO_ROOM, IO_PUNCH, IO_REMOVE } IoCall;
 /* Called before each system call when set; a non-zero answer is the errno it "returned";
  * IO_FAULT_SHORT halves the transfer instead.  Any thread may be the caller.  IO_ROOM asks for the room on the
  * disk: ENOSPC plays one without any. */

@@ -13,6 +13,7 @@ enum { NAME_BYTES_MAX = 65535 };            /* of keys and tensor names: GGUF's 
 typedef struct Build {
     Catalog *catalog;
     const Memory *memory;                   /* the one file there is; NULL: on the disk      */
+    bool     unfinished;                    /* a packed file need not be whole               */
     char    *text_at;                       /* strings lie packed: the arena alone would     */
     size_t   text_left;                     /* give each its own 64 bytes                    */
 } Build;
@@ -46,6 +47,8 @@ Status build_setting(Build *build, const Setting *setting, const char *path, Err
 /* ---- one reader per layout; each fills the catalog or fails, catalog_open cleans up ---- */
 
 Status gguf_read(Build *build, const char *path, Error *error);
+/* The parts are the catalog's files already. */
+Status gguf_read_parts(Build *build, const char *path, Error *error);
 Status folder_read(Build *build, const char *path, Error *error);
 Status tokenizer_file_read(Build *build, const char *path, Error *error);   /* .model or .json */
 

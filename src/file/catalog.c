@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/checked.h"
-#include "file/build.h"
+#include "file/packed_parts.h"
 
 enum { HEAD_BYTES = 512 };
 
@@ -23,18 +23,22 @@ static Status open_file(Build *b, const char *path, Error *error)
     TRY(status);
 
     if (n >= 4 && memcmp(head, "GGUF", 4) == 0) return gguf_read(b, path, error);
+    if (n >= sizeof packed_magic && memcmp(head, packed_magic, sizeof packed_magic) == 0)
+        return packed_open(b, path, error);
     const char *kind = foreign_kind(head, n);
     if (kind) return fail(error, BAD_FILE, "%s: expected a model, found %s", path, kind);
     return tokenizer_file_read(b, path, error);
 }
 
-/* Of the formats we read, only GGUF is a whole model in one file. */
+/* Of the formats we read, only GGUF is a whole model in one file, packed or not. */
 static Status open_memory(Build *b, Error *error)
 {
     const Memory *m = b->memory;
     b->catalog->in_memory = true;
     if (m->bytes && m->n_bytes < 4)
         return fail(error, BAD_FILE, "%s: expected a GGUF file in memory, found %zu bytes", m->name, m->n_bytes);
+    if (m->bytes && m->n_bytes >= sizeof packed_magic && memcmp(m->bytes, packed_magic, sizeof packed_magic) == 0)
+        return packed_open(b, m->name, error);
     if (m->bytes && memcmp(m->bytes, "GGUF", 4) != 0) {
         const char *kind = foreign_kind(m->bytes, m->n_bytes < HEAD_BYTES ? m->n_bytes : HEAD_BYTES);
         return fail(error, BAD_FILE, "%s: expected a GGUF file in memory, found %s", m->name,
@@ -55,10 +59,10 @@ Status catalog_open(const char *path, Catalog *out, Error *error)
     return catalog_open_with(NULL, path, out, error);
 }
 
-Status catalog_open_with(const Memory *memory, const char *path, Catalog *out, Error *error)
+static Status open_any(const Memory *memory, const char *path, bool unfinished, Catalog *out, Error *error)
 {
     *out = (Catalog){ .vocab = { .bos = -1, .eos = -1, .unknown = -1 } };
-    Build build = { .catalog = out };
+    Build build = { .catalog = out, .unfinished = unfinished };
     if (memory && memory->name && strcmp(memory->name, path) == 0) build.memory = memory;
     out->path = build_text(&build, path, strlen(path));
     if (!out->path) {
@@ -70,8 +74,19 @@ Status catalog_open_with(const Memory *memory, const char *path, Catalog *out, E
     return status;
 }
 
+Status catalog_open_with(const Memory *memory, const char *path, Catalog *out, Error *error)
+{
+    return open_any(memory, path, false, out, error);
+}
+
+Status catalog_open_unfinished(const char *path, Catalog *out, Error *error)
+{
+    return open_any(NULL, path, true, out, error);
+}
+
 void catalog_close(Catalog *c)
 {
+    if (c->packed) file_close(&c->packed->file);
     for (int i = 0; i < c->n_files; i++) file_close(&c->files[i]);
     map_free(&c->tensor_by_name);
     map_free(&c->setting_by_key);

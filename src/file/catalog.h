@@ -2,7 +2,7 @@
  * file/catalog.h - what a model on disk consists of, whichever format it is in.
  *
  * catalog_open() reads the headers of a GGUF file (or the first of its parts), a Hugging Face
- * folder, a Mistral folder, a bare tokenizer.model or tokenizer.json, checks every byte range, and
+ * folder, a Mistral folder, a packed file, a bare tokenizer.model or tokenizer.json, checks every byte range, and
  * gives one list of named tensors, one list of settings, one vocabulary and one chat template.
  * Everything in it is true (D7): a tensor's bytes lie inside its file and agree with its shape and
  * format.  No tensor data is read. */
@@ -31,6 +31,7 @@ typedef struct FileTensor {
     int64_t     dims[CATALOG_DIMS_MAX];     /* outermost first; unused ones are 1           */
     int         file;                       /* index into catalog->files                    */
     int64_t     offset, bytes;              /* in that file                                 */
+    bool        packed;                     /* at least some of it lies in slabs: packed.h  */
 } FileTensor;
 
 typedef enum SettingKind {
@@ -58,6 +59,7 @@ typedef struct Setting {
 typedef struct Catalog {
     Source      source;
     const char *path;                       /* as given                                     */
+    struct Packed *packed;                  /* NULL: not a packed file.  Else it reads as the GGUF it was made of */
     bool        in_memory;                  /* then path is a name and no file's            */
     int         gguf_version;               /* 2 or 3; 0 when not GGUF                       */
     File       *files;       int n_files;
@@ -77,6 +79,8 @@ Status catalog_open(const char *path, Catalog *out, Error *error);
 /* The same, but a path that is the name of `memory` means the GGUF file there, whatever the disk has.
  * The bytes are borrowed until catalog_close.  NULL, or a NULL name: nothing is in memory. */
 Status catalog_open_with(const Memory *memory, const char *path, Catalog *out, Error *error);
+/* The same for a packed file that --in-place has not finished; for those who finish it. */
+Status catalog_open_unfinished(const char *path, Catalog *out, Error *error);
 void   catalog_close(Catalog *catalog);
 
 const FileTensor *catalog_tensor(const Catalog *catalog, const char *name);         /* or NULL */
@@ -88,6 +92,10 @@ Status catalog_number(const Catalog *catalog, const char *key, double *out, bool
 /* Reads bytes [begin, begin + n) of a tensor's data. */
 Status catalog_read(const Catalog *catalog, const FileTensor *tensor, int64_t begin, void *to,
                     size_t n_bytes, Error *error);
+
+/* The path of part `part` (from 0) of a split GGUF model whose parts are called like `path`; of another path itself, and
+ * *count is 1.  The caller frees; NULL: no memory. */
+char *gguf_part_path(const char *path, int part, int *count);
 
 /* Paths of every file the model was read from, and of all others in its folder; NULL-ended, kept in the
  * catalog's arena.  What no output may overwrite; nothing, when it was read from memory. */

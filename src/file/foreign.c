@@ -14,6 +14,7 @@ typedef struct Mark { const char *bytes; size_t n_bytes; const char *kind; } Mar
 static const Mark marks[] = {
     MARK("version https://git-lfs",
          "a Git LFS pointer (the file itself was not fetched: git lfs pull)"),
+    MARK("MIXTTAKE", "what is left of a model that mixt pack --in-place is moving (the same command goes on)"),
     MARK("PK\003\004", "a zip archive (a PyTorch checkpoint?)"),
     MARK("\x80\002", "a Python pickle (a PyTorch checkpoint?)"),
     MARK("\x80\003", "a Python pickle (a PyTorch checkpoint?)"),

@@ -164,7 +164,8 @@ static Status read_tensors(Gguf *g, Error *error)
 
 static Status read_part(Gguf *g, const char *path, Error *error)
 {
-    TRY(build_file(g->build, path, &g->file, error));
+    if (g->build->catalog->packed) g->file = g->part;
+    else TRY(build_file(g->build, path, &g->file, error));
     stream_begin(&g->stream, &g->build->catalog->files[g->file], HEADER_BYTES_MAX);
     TRY(read_header(g, error));
     TRY(read_keys(g, error));
@@ -194,15 +195,14 @@ static bool split_name(const char *path, size_t *prefix_bytes, int *no, int *cou
            *no <= *count;
 }
 
-static Status check_part(const Gguf *g, const char *path, int part, int count, Error *error)
+/* `from`: what says which part of how many it is. */
+static Status check_part(const Gguf *g, const char *path, const char *from, int part, int count, Error *error)
 {
     if (g->split_count != count)
-        return fail(error, BAD_FILE,
-                    "%s: key 'split.count': expected %d as in the file's name, found %lld", path,
-                    count, (long long)g->split_count);
+        return fail(error, BAD_FILE, "%s: key 'split.count': expected %d as in %s, found %lld", path, count, from,
+                    (long long)g->split_count);
     if (g->split_no != part)
-        return fail(error, BAD_FILE,
-                    "%s: key 'split.no': expected %d as in the file's name, found %lld", path, part,
+        return fail(error, BAD_FILE, "%s: key 'split.no': expected %d as in %s, found %lld", path, part, from,
                     (long long)g->split_no);
     return OK;
 }
@@ -226,6 +226,23 @@ static Status next_part(Gguf *g, Build *b, const char *path, int part, int64_t n
     return status;
 }
 
+static void name_part(char *name, size_t prefix_bytes, int part, int count)
+{
+    snprintf(name + prefix_bytes, SPLIT_SUFFIX_BYTES + 1, "-%05u-of-%05u.gguf", (unsigned)(part + 1) % 100000u,
+             (unsigned)count % 100000u);
+}
+
+char *gguf_part_path(const char *path, int part, int *count)
+{
+    size_t prefix_bytes = 0;
+    int no;
+    char *name = strdup(path);
+    if (!split_name(path, &prefix_bytes, &no, count)) *count = 1;
+    else if (name) name_part(name, prefix_bytes, part, *count);
+    return name;
+}
+
+/* prefix_bytes 0: the files are open, and not called so. */
 static Status read_split(Gguf *g, Build *b, const char *path, size_t prefix_bytes, int count,
                          Error *error)
 {
@@ -234,10 +251,9 @@ static Status read_split(Gguf *g, Build *b, const char *path, size_t prefix_byte
     if (!name) return fail_memory(error, path);
     int64_t n_promised = -1;
     for (int part = 0; part < count; part++) {
-        snprintf(name + prefix_bytes, SPLIT_SUFFIX_BYTES + 1, "-%05u-of-%05u.gguf",
-                 (unsigned)(part + 1) % 100000u, (unsigned)count % 100000u);
+        if (prefix_bytes) name_part(name, prefix_bytes, part, count);
         TRY(next_part(g, b, name, part, part ? 0 : NUMBERS_KEPT_MAX, error));
-        TRY(check_part(g, name, part, count, error));
+        TRY(check_part(g, name, prefix_bytes ? "the file's name" : "the packed file", part, count, error));
         if (part == 0) c->gguf_version = (int)g->version;
         if (part == 0) n_promised = g->split_tensors;
     }
@@ -248,13 +264,8 @@ static Status read_split(Gguf *g, Build *b, const char *path, size_t prefix_byte
     return OK;
 }
 
-static Status read_any(Gguf *g, Build *b, const char *path, Error *error)
+static Status read_one(Gguf *g, Build *b, const char *path, Error *error)
 {
-    size_t prefix_bytes;
-    int no, count;
-    if (!b->memory && split_name(path, &prefix_bytes, &no, &count) && count > 1)
-        return read_split(g, b, path, prefix_bytes, count, error);
-
     TRY(next_part(g, b, path, 0, NUMBERS_KEPT_MAX, error));
     b->catalog->gguf_version = (int)g->version;
     if (g->split_count > 1)
@@ -265,12 +276,39 @@ static Status read_any(Gguf *g, Build *b, const char *path, Error *error)
     return OK;
 }
 
-Status gguf_read(Build *b, const char *path, Error *error)
+static Status read_any(Gguf *g, Build *b, const char *path, Error *error)
+{
+    size_t prefix_bytes;
+    int no, count;
+    if (!b->memory && split_name(path, &prefix_bytes, &no, &count) && count > 1)
+        return read_split(g, b, path, prefix_bytes, count, error);
+    return read_one(g, b, path, error);
+}
+
+static Status read_parts(Gguf *g, Build *b, const char *path, Error *error)
+{
+    const int count = b->catalog->n_files;
+    return count > 1 ? read_split(g, b, path, 0, count, error) : read_one(g, b, path, error);
+}
+
+typedef Status (*Reader)(Gguf *g, Build *b, const char *path, Error *error);
+
+static Status read_with(Reader reader, Build *b, const char *path, Error *error)
 {
     Gguf *g = malloc(sizeof *g);            /* its buffer is large for a stack */
     if (!g) return fail_memory(error, path);
     b->catalog->source = SOURCE_GGUF;
-    const Status status = read_any(g, b, path, error);
+    const Status status = reader(g, b, path, error);
     free(g);
     return status;
+}
+
+Status gguf_read(Build *b, const char *path, Error *error)
+{
+    return read_with(read_any, b, path, error);
+}
+
+Status gguf_read_parts(Build *b, const char *path, Error *error)
+{
+    return read_with(read_parts, b, path, error);
 }

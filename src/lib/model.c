@@ -18,7 +18,9 @@ static void name_container(mixt_model *m)
     const char *names[] = { "GGUF", "Hugging Face folder", "Mistral folder", "tokenizer file" };
     if (c->source == SOURCE_GGUF)
         snprintf(m->container, sizeof m->container,
-                 c->in_memory     ? "GGUF v%d in memory"
+                 c->packed && c->n_files > 1 ? "GGUF v%d in %d parts, packed"
+                 : c->packed      ? "GGUF v%d, packed"
+                 : c->in_memory   ? "GGUF v%d in memory"
                  : c->n_files > 1 ? "GGUF v%d in %d parts"
                                   : "GGUF v%d",
                  c->gguf_version, c->n_files);

@@ -4,7 +4,9 @@
 
 #include "base/buffer.h"
 #include "lib/lib.h"
+#include "file/packed.h"
 #include "quantize/convert.h"
+#include "quantize/pack.h"
 #include "quantize/recipe.h"
 #include "quantize/synth.h"
 
@@ -52,6 +54,13 @@ static Status is_vocabulary(const char *path, const mixt_memory *given, bool *ou
     return OK;
 }
 
+static mixt_status check_sums(const mixt_model *m, const mixt_model_options *o, mixt_error *error)
+{
+    Error inside = { 0 };
+    if (!m->catalog.packed) return MIXT_OK;
+    return answer(error, packed_verify(m->catalog.packed, 0, o->progress, o->progress_user, &inside), &inside);
+}
+
 mixt_status mixt_check(const char *path, const mixt_model_options *options, char *line,
                        size_t line_room, mixt_error *error)
 {
@@ -67,7 +76,8 @@ mixt_status mixt_check(const char *path, const mixt_model_options *options, char
     if (checked != MIXT_OK) return checked;
     if (model->format_error.code != OK)
         checked = answer(error, model->format_error.code, &model->format_error);
-    else if (line && line_room) describe(model, line, line_room);
+    else checked = check_sums(model, &o, error);
+    if (checked == MIXT_OK && line && line_room) describe(model, line, line_room);
     mixt_model_free(model);
     return checked;
 }
@@ -98,6 +108,38 @@ mixt_status mixt_convert(const char *from, const char *to, const mixt_convert_op
     if (status == OK) status = convert(from, to, &in, &inside);
     adapters_free(&adapters);
     return answer(error, status, &inside);
+}
+
+/* ---- pack, unpack ---- */
+
+mixt_pack_options mixt_pack_defaults(void)
+{
+    return (mixt_pack_options){ .struct_bytes = sizeof(mixt_pack_options) };
+}
+
+typedef Status (*Packer)(const char *from, const char *to, const PackOptions *options, Error *error);
+
+static mixt_status pack_with(Packer packer, const char *from, const char *to, const mixt_pack_options *options,
+                             mixt_error *error)
+{
+    mixt_pack_options o = mixt_pack_defaults();
+    Error inside = { 0 };
+    take_options(&o, sizeof o, options);
+    const PackOptions in = { .in_place = o.in_place,
+                             .n_threads = o.n_threads,
+                             .progress = o.progress,
+                             .progress_user = o.progress_user };
+    return answer(error, packer(from, to, &in, &inside), &inside);
+}
+
+mixt_status mixt_pack(const char *from, const char *to, const mixt_pack_options *options, mixt_error *error)
+{
+    return pack_with(pack_model, from, to, options, error);
+}
+
+mixt_status mixt_unpack(const char *from, const char *to, const mixt_pack_options *options, mixt_error *error)
+{
+    return pack_with(unpack_model, from, to, options, error);
 }
 
 mixt_synth_options mixt_synth_defaults(void)
