@@ -3,7 +3,7 @@
 #ifndef QUANTIZE_RECIPE_H
 #define QUANTIZE_RECIPE_H
 
-#include "arch/arch.h"
+#include "arch/preset.h"
 
 typedef enum Where {                /* in which of the L layers                             */
     NOWHERE, MORE_BITS, FIRST_EIGHTH, FIRST_SIXTEENTH, FIRST_FOUR, FIRST_TWO
@@ -18,11 +18,14 @@ typedef struct Recipe {
     Format      output;
     Format      answer;             /* attn_output of files with experts                    */
     Format      answer_dense;       /* attn_output of files without                         */
+    Format      fused;              /* q, k and v in one matrix                             */
     Choice      value, down;        /* attn_v of files without experts; ffn_down of all     */
 } Recipe;
 
 extern const char *const recipe_names[];                /* NULL-ended                       */
 const Recipe *recipe_find(const char *name);            /* either case; NULL: unknown       */
 Format recipe_format(const Recipe *recipe, const Sizes *sizes, Role role, int layer);
+/* Of a published file, which may have more than we run. */
+Format recipe_published(const Recipe *recipe, const Preset *preset, const PresetTensor *tensor);
 
 #endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * plan/plan.c - see plan.h.
+ *
+ * A step reads every weight that it needs once, however many rows it has, and multiplies once per
+ * row.  A core waits for memory while it does not multiply, so the two add up; reads from the disk
+ * happen beside both, so the slower side counts. */
+#include "plan/plan.h"
+
+#include "plan/rates.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+double plan_touched(int64_t n_experts, int64_t n_used, int64_t n_rows)
+{
+    const double E = (double)n_experts, U = (double)n_used;
+    return E * (1 - pow(1 - U / E, (double)n_rows));
+}
+
+static int by_share(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (y > x) - (y < x);
+}
+
+double plan_hit_rate(const double *shares, int64_t n, int64_t n_slots)
+{
+    double *sorted = malloc((size_t)n * sizeof *sorted), hits = 0;
+    if (!sorted) return (double)n_slots / (double)n;    /* as if it were even                   */
+    memcpy(sorted, shares, (size_t)n * sizeof *sorted);
+    qsort(sorted, (size_t)n, sizeof *sorted, by_share);
+    for (int64_t i = 0; i < n_slots && i < n; i++) hits += sorted[i];
+    free(sorted);
+    return hits;
+}
+
+/* ---- one step ---- */
+
+typedef struct Pass { const PlanModel *model; const PlanMachine *machine; PlanStep *step; } Pass;
+
+static bool has_blocks(Format format)
+{
+    return format_info[format].block_values > 1;
+}
+
+/* `share` of a class is read once, and multiplied with n_rows rows where a row uses `used` of it. */
+static void add_class(const Pass *p, PlanClass class, double share, double used, double n_rows)
+{
+    const PlanModel *m = p->model;
+    for (int f = 0; f < N_FORMATS; f++) {
+        const double bytes = (double)m->bytes[class][f] * share;
+        const double products = 2 * (double)m->values[class][f] * used * n_rows;
+        const double peak = has_blocks((Format)f) ? p->machine->int8_products : p->machine->f32_products;
+        if (bytes == 0) continue;
+        p->step->weight_bytes += bytes;
+        p->step->products += products;
+        p->step->memory_s += bytes / (p->machine->read_bytes * format_rates[f].read);
+        p->step->product_s += products / (peak * format_rates[f].peak);
+    }
+}
+
+/* Positions that the rows see, summed: consecutive rows of one sequence, or one of each of several. */
+static double pairs(const PlanModel *m, int64_t n_rows, int64_t n_before, bool prompt)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n_rows; i++) {
+        const int64_t seen = n_before + 1 + (prompt ? i : 0);
+        sum += (double)(m->window > 0 && seen > m->window ? m->window : seen);
+    }
+    return sum;
+}
+
+/* Rows of a prompt share what they read of the cache; sequences do not. */
+static void add_attention(const Pass *p, Format kv, bool prompt)
+{
+    const PlanModel *m = p->model;
+    PlanStep *s = p->step;
+    const double seen = pairs(m, s->n_rows, s->n_before, prompt), layers = (double)m->n_layers;
+    const double of_cache = prompt ? seen / (double)s->n_rows : seen;
+    const double products = 2 * seen * (double)m->attend_values * layers;
+    const double bytes = of_cache * (double)format_row_bytes(kv, m->kv_values) * layers;
+    s->kv_bytes = bytes;
+    s->memory_s += bytes / (p->machine->read_bytes * attend_read[kv]);
+    s->products += products;
+    if (prompt) s->product_s += products / (p->machine->f32_products * attend_peak);
+}
+
+/* Only rows whose logits are wanted go through the last layer's experts and the output. */
+static void make_step(const Pass *p, const PlanWish *wish, double missing, bool prompt)
+{
+    const PlanModel *m = p->model;
+    PlanStep *s = p->step;
+    const double R = (double)s->n_rows, E = (double)m->n_experts, U = (double)m->n_used,
+                 wanted = prompt ? 1 : R, layers = (double)m->n_expert_layers;
+    const double tied = plan_class_bytes(m, CLASS_OUT) ? 0 : 1;
+
+    s->experts = plan_touched(m->n_experts, m->n_used, s->n_rows);
+    const double last = plan_touched(m->n_experts, m->n_used, (int64_t)wanted);
+    const double touched = layers > 0 ? (s->experts * (layers - 1) + last) / (E * layers) : 0;
+    const double used = layers > 0 ? U / E * (R * (layers - 1) + wanted) / (R * layers) : 0;
+
+    add_class(p, CLASS_ATTENTION, 1, 1, R);
+    add_class(p, CLASS_ROUTER, 1, 1, R);
+    add_class(p, CLASS_SHARED, 1, 1, R);
+    add_class(p, CLASS_EXPERTS, touched, used, R);
+    add_class(p, CLASS_OUT, 1, 1, wanted);
+    add_class(p, CLASS_NORMS, 1, 0, R);
+    add_class(p, CLASS_EMBED, tied + R / (double)m->n_vocab, tied, wanted);
+    add_attention(p, wish->kv, prompt);
+    s->other_s = (double)m->n_layers * layer_other_s;
+    s->disk_bytes = (double)plan_class_bytes(m, CLASS_EXPERTS) * touched * missing;
+    s->disk_s = s->disk_bytes > 0 ? s->disk_bytes / (p->machine->disk_bytes * disk_share) : 0;
+    s->step_s = fmax(s->memory_s + s->product_s + s->other_s, s->disk_s);
+    s->tokens_per_s = R / s->step_s;
+}
+
+static void write_step(const PlanModel *m, const PlanMachine *machine, const PlanWish *wish, double missing,
+                       int64_t n_rows, int64_t n_before, PlanStep *out)
+{
+    *out = (PlanStep){ .n_rows = n_rows, .n_before = n_before };
+    make_step(&(Pass){ m, machine, out }, wish, missing, false);
+}
+
+/* ---- a prompt ---- */
+
+/* Piece by piece; the one that is told is the first. */
+static void read_prompt(const PlanModel *m, const PlanMachine *machine, const PlanWish *wish, double missing,
+                        Plan *out)
+{
+    out->n_pieces = (wish->n_prompt + wish->n_rows - 1) / wish->n_rows;
+    out->prompt_s = 0;
+    for (int64_t i = 0; i < out->n_pieces; i++) {
+        const int64_t begin = i * wish->n_rows, left = wish->n_prompt - begin;
+        PlanStep piece = { .n_rows = left < wish->n_rows ? left : wish->n_rows, .n_before = begin };
+        make_step(&(Pass){ m, machine, &piece }, wish, missing, true);
+        if (i == 0) out->prompt = piece;
+        out->prompt_s += piece.step_s;
+    }
+    out->prompt_per_s = out->prompt_s > 0 ? (double)wish->n_prompt / out->prompt_s : 0;
+}
+
+/* ---- all ---- */
+
+static double hit_rate(const PlanWish *wish, const Slots *slots, int64_t n_all)
+{
+    if (n_all == 0 || slots->n_slots >= n_all) return 1;
+    if (slots->n_slots == 0) return 0;
+    return wish->hit_rate >= 0 ? wish->hit_rate : (double)slots->n_slots / (double)n_all;
+}
+
+void plan_make(const PlanModel *m, const PlanMachine *machine, const PlanWish *wish, Plan *out)
+{
+    const int64_t n_all = m->n_expert_layers * m->n_experts;
+    *out = (Plan){ .weight_bytes = plan_bytes(m), .experts_bytes = plan_class_bytes(m, CLASS_EXPERTS) };
+    out->dense_bytes = out->weight_bytes - out->experts_bytes;
+    const SlotsAsk ask = {
+        .budget_bytes = wish->budget_bytes,   .dense_bytes = out->dense_bytes,
+        .kv_bytes = wish->kv_bytes,           .scratch_bytes = wish->scratch_bytes,
+        .spare_bytes = wish->spare_bytes,     .experts_bytes = out->experts_bytes,
+        .slot_bytes = n_all ? (out->experts_bytes + n_all - 1) / n_all : 0,
+        .n_all = n_all,
+        .n_least = m->n_used,                 .n_wish = wish->n_slots,
+    };
+    out->slots = plan_slots(&ask);
+    out->hit_rate = hit_rate(wish, &out->slots, n_all);
+    if (out->slots.why == SLOTS_TOO_FEW) return;        /* no speed without a place             */
+
+    const double missing = 1 - out->hit_rate;
+    const int64_t full = wish->n_context > 1 ? wish->n_context - 1 : 0;
+    write_step(m, machine, wish, missing, 1, 0, &out->first);
+    write_step(m, machine, wish, missing, 1, full, &out->last);
+    write_step(m, machine, wish, missing, wish->n_together, 0, &out->together);
+    read_prompt(m, machine, wish, missing, out);
+}
