@@ -94,10 +94,25 @@ Exit speaker_sampler(Speaker *s)
 
 /* ---- opening ---- */
 
+/* "auto", "off", or how many tokens at most. */
+static Exit read_speculate(const App *app, int *out)
+{
+    enum { DRAFTS_MAX = 15 };
+    const char *text = opt_text(app->options, OPT_SPECULATE);
+    char       *end;
+    if (strcmp(text, "auto") == 0) return *out = -1, DONE;
+    if (strcmp(text, "off") == 0) return *out = 0, DONE;
+    const long n = strtol(text, &end, 10);
+    if (isdigit((unsigned char)*text) && !*end && n <= DRAFTS_MAX) return *out = (int)n, DONE;
+    return complain(app, USAGE, "--speculate: expected auto, off or a number from 0 to %d, found '%s'", DRAFTS_MAX,
+                    text);
+}
+
 Exit speaker_open(Speaker *s, const char *path)
 {
     const Options *o    = s->app->options;
-    Exit           code = load_model(s->app, path, false, &s->loaded);
+    Exit           code = read_speculate(s->app, &s->speculate);
+    if (code == DONE) code = load_model(s->app, path, false, &s->loaded);
     if (code == DONE && !s->loaded.info.tokenizer)
         code = complain(s->app, BAD_DATA, "%s: has no tokenizer; put its tokenizer.model beside it",
                         path);
@@ -179,6 +194,7 @@ static Exit write_answer(Speaker *s)
     const Options        *o        = s->app->options;
     mixt_generate_options settings = mixt_generate_defaults();
     mixt_error            error;
+    settings.speculate    = s->speculate;
     settings.n_tokens_max = (size_t)opt_whole(o, OPT_TOKENS);
     settings.stops        = o->values[OPT_STOP].texts;
     settings.n_stops      = o->values[OPT_STOP].n_texts;
@@ -222,6 +238,16 @@ static double per_second(size_t n, int64_t us)
     return us > 0 ? (double)n * 1e6 / (double)us : 0;
 }
 
+/* What a reader feels: the time from one token to the next, not its mean. */
+static void report_stutter(const mixt_generated *g)
+{
+    if (g->n_tokens < 2) return;
+    fprintf(stderr, "pace                   half of the tokens within %.1f ms, 95 %% %.1f, 99 %% %.1f, all %.1f\n",
+            (double)g->p50_us * 1e-3, (double)g->p95_us * 1e-3, (double)g->p99_us * 1e-3, (double)g->us_max * 1e-3);
+    if (g->n_drafted)
+        fprintf(stderr, "guesses                %zu of %zu right; %zu steps\n", g->n_accepted, g->n_drafted, g->n_steps);
+}
+
 static void report_timings(const Speaker *s)
 {
     const mixt_engine_stats now = mixt_engine_read(s->loaded.engine);
@@ -236,6 +262,7 @@ static void report_timings(const Speaker *s)
     fprintf(stderr, "answer   %8.2f s    %zu tokens; %.1f tokens/s; seed %llu\n",
             (double)s->generated.us * 1e-6, s->generated.n_tokens,
             per_second(s->generated.n_tokens, s->generated.us), (unsigned long long)s->seed);
+    report_stutter(&s->generated);
     const int64_t pins = now.expert_pins - s->before.expert_pins,
                   hits = now.expert_hits - s->before.expert_hits;
     if (pins > 0)
@@ -301,6 +328,13 @@ Exit speaker_json(const Speaker *s, Exit code)
     json_key_real(&json, "prompt_per_second", per_second(s->n_prompt - s->n_reused, s->prompt_us));
     json_key_whole(&json, "answer_us", s->generated.us);
     json_key_real(&json, "answer_per_second", per_second(s->generated.n_tokens, s->generated.us));
+    json_key_whole(&json, "token_p50_us", s->generated.p50_us);
+    json_key_whole(&json, "token_p95_us", s->generated.p95_us);
+    json_key_whole(&json, "token_p99_us", s->generated.p99_us);
+    json_key_whole(&json, "token_us_max", s->generated.us_max);
+    json_key_whole(&json, "steps", (int64_t)s->generated.n_steps);
+    json_key_whole(&json, "guessed", (int64_t)s->generated.n_drafted);
+    json_key_whole(&json, "guessed_right", (int64_t)s->generated.n_accepted);
     json_key_whole(&json, "expert_pins", now.expert_pins);
     json_key_whole(&json, "expert_hits", now.expert_hits);
     json_key_whole(&json, "expert_read_bytes", now.expert_read_bytes);

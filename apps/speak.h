@@ -13,6 +13,7 @@ typedef struct Speaker {
     Loaded         loaded;
     mixt_sampler  *sampler;
     uint64_t       seed;
+    int            speculate;       /* as mixt_generate_options has it                     */
     bool           quiet;           /* the text is only collected, for JSON                */
     bool           talking;         /* no blanks before the first word; /clear makes room  */
     /* ---- the last answer ---- */

@@ -264,6 +264,22 @@ mixt_generate_options mixt_generate_defaults(void)
     return (mixt_generate_options){ .struct_bytes = sizeof(mixt_generate_options) };
 }
 
+mixt_generated take_generated(const Generated *said)
+{
+    return (mixt_generated){
+        .finish = (mixt_finish)said->finish,
+        .n_tokens = (size_t)said->n_tokens,
+        .us = said->us,
+        .p50_us = latency_at(&said->latency, 0.50),
+        .p95_us = latency_at(&said->latency, 0.95),
+        .p99_us = latency_at(&said->latency, 0.99),
+        .us_max = said->latency.us_max,
+        .n_steps = (size_t)said->n_steps,
+        .n_drafted = (size_t)said->n_drafted,
+        .n_accepted = (size_t)said->n_accepted,
+    };
+}
+
 mixt_status mixt_generate(mixt_session *session, mixt_sampler *sampler,
                           const mixt_generate_options *options, mixt_generated *out,
                           mixt_error *error)
@@ -280,12 +296,10 @@ mixt_status mixt_generate(mixt_session *session, mixt_sampler *sampler,
         .special = o.special,
         .on_text = o.on_text,
         .user = o.user,
+        .speculate = o.speculate,
     };
     const Status status = generate(session->session, sampler->sampler,
                                    session->engine->model->tokenizer, &in, &said, &inside);
-    if (out)
-        *out = (mixt_generated){
-            .finish = (mixt_finish)said.finish, .n_tokens = (size_t)said.n_tokens, .us = said.us,
-        };
+    if (out) *out = take_generated(&said);
     return answer(error, status, &inside);
 }

@@ -38,6 +38,8 @@ mixt_status answer(mixt_error *error, Status status, const Error *inside);
 /* An options struct may be older than we are: what it does not have keeps its default. */
 void take_options(void *into, size_t our_bytes, const void *given);
 
+mixt_generated take_generated(const Generated *said);                           /* engine.c */
+
 /* { 0 } for NULL. */
 Memory take_memory(const mixt_memory *given);
 
