@@ -68,6 +68,7 @@ const char *const *option_known(const Option *option)
     case OPT_LIKE:         return mixt_synth_shapes();
     case OPT_SYNTH_TYPE:
     case OPT_CONVERT_TYPE:
+    case OPT_QUANT:
     case OPT_MERGE_TYPE:   return mixt_synth_types();
     default:               return NULL;
     }

@@ -158,6 +158,167 @@ typedef struct mixt_profile_row {
 MIXT_API mixt_status mixt_engine_profile(mixt_engine *engine, bool reset, mixt_profile_row *rows, size_t room,
                                          size_t *n_rows, mixt_error *error);
 
+/* ---- what a model takes and how fast it will be, before it is loaded ---- */
+
+typedef struct mixt_plan mixt_plan;
+
+typedef struct mixt_plan_options {
+    size_t      struct_bytes;
+    const mixt_machine *machine;        /* measured (mixt_measure, mixt_machine_read); NULL: places, and no speeds */
+    const char *type;                   /* one of mixt_synth_types; NULL: as stored, a preset in Q4_K_M */
+    int64_t     memory_bytes;           /* of the whole process; 0: what is free now            */
+    int64_t     vram_bytes;             /* of a card, if there were one; 0: none                */
+    double      disk_per_s;             /* bytes; 0: as measured, or 1e9 where it was not       */
+    size_t      n_context;              /* 0: as mixt_session_new                               */
+    size_t      n_sessions;             /* each with so much context; 0: 1                      */
+    size_t      n_batch;                /* rows of a step at most; 0: as mixt_engine_new        */
+    size_t      n_prompt;               /* tokens of the prompt that is timed; 0: 512           */
+    size_t      n_together;             /* sequences that write together; 0: 8                  */
+    size_t      expert_slots;           /* as in mixt_engine_options                            */
+    int         n_threads;              /* 0: one per core                                      */
+    mixt_kv     kv;
+    double      hit_rate;               /* share of experts found in memory, 0 to 1; negative: as if routing were even */
+} mixt_plan_options;
+
+/* One pass over the network: the sum behind a speed.  seconds = max(memory_s + compute_s + other_s, disk_s). */
+typedef struct mixt_plan_step {
+    int64_t n_rows, n_before;           /* rows, and positions before them                      */
+    double  experts;                    /* different ones that a layer touches, expected        */
+    double  weight_bytes, kv_bytes, disk_bytes, operations;
+    double  memory_s, compute_s, other_s, disk_s, seconds, tokens_per_s;
+} mixt_plan_step;
+
+typedef enum mixt_plan_why {
+    MIXT_PLAN_ALL_FIT,                  /* everything lies in memory                            */
+    MIXT_PLAN_FILL,                     /* as many experts as the budget holds                  */
+    MIXT_PLAN_WISHED,                   /* as many as expert_slots says                         */
+    MIXT_PLAN_TOO_SMALL                 /* does not work with this budget; least_bytes would do */
+} mixt_plan_why;
+
+typedef struct mixt_plan_info {
+    size_t      struct_bytes;
+    const char *name, *type;            /* "Mixtral 8x7B", "Q4_K_M" or "as stored"              */
+    bool        preset, runs;           /* runs: Mixt computes this family                      */
+    bool        dense;
+    int64_t     n_values, n_values_active, n_layers, n_experts, n_used, n_trained;
+    /* bytes; a file is weights and a header */
+    int64_t     file_bytes, weight_bytes, dense_bytes, experts_bytes, kv_bytes, kv_bytes_per_token, scratch_bytes,
+                spare_bytes, budget_bytes, used_bytes, least_bytes, all_bytes;
+    bool        budget_given;
+    mixt_plan_why why;
+    int64_t     n_slots, n_slots_all;   /* experts in memory, and that there are                */
+    double      hit_rate;
+    int64_t     n_context, n_sessions, n_batch, n_prompt;
+    mixt_kv     kv;
+    /* per second, with these threads */
+    int         n_threads;
+    double      read_per_s, int8_per_s, f32_per_s, disk_per_s;
+    bool        disk_measured;
+    mixt_plan_step first, last, together, prompt;       /* last: at the end of the context; prompt: its first piece */
+    int64_t     n_pieces;
+    double      prompt_s, prompt_per_s;
+    /* writing, if there were */
+    double      more_memory_per_s, second_disk_per_s;   /* 32 GiB more; experts on two disks    */
+    int         better, smaller;        /* rows of mixt_plan_types; -1: there is none           */
+    int64_t     vram_bytes, vram_rest_bytes, vram_slots;        /* what a card would hold: all but experts, experts */
+} mixt_plan_info;
+
+typedef struct mixt_plan_class {
+    const char *name, *formats;         /* as in mixt_weight_class                              */
+    int64_t     n_values, n_bytes;
+    double      bytes_per_token;        /* read for one token                                   */
+} mixt_plan_class;
+
+typedef struct mixt_plan_type {         /* the same wish with another mix                       */
+    const char *name;
+    int64_t     file_bytes;
+    bool        works, fits, chosen;
+    double      resident;               /* share of the experts                                 */
+    double      write_per_s, prompt_per_s;
+} mixt_plan_type;
+
+typedef struct mixt_plan_place {        /* the same wish elsewhere, by data sheets              */
+    const char *name;
+    bool        card, works, fits;
+    int64_t     memory_bytes;
+    double      resident, write_per_s;
+} mixt_plan_place;
+
+/* Of a model, or with model NULL of a preset.  MIXT_NOT_FOUND when there is no preset of that name. */
+MIXT_API mixt_plan_options mixt_plan_defaults(void);
+MIXT_API mixt_status mixt_plan_new(const mixt_model *model, const char *preset, const mixt_plan_options *options,
+                                   mixt_plan **out, mixt_error *error);
+MIXT_API void        mixt_plan_free(mixt_plan *plan);
+MIXT_API mixt_plan_info         mixt_plan_read(const mixt_plan *plan);
+MIXT_API const mixt_plan_class *mixt_plan_classes(const mixt_plan *plan, size_t *n);
+MIXT_API const mixt_plan_type  *mixt_plan_types(const mixt_plan *plan, size_t *n);
+MIXT_API const mixt_plan_place *mixt_plan_places(const mixt_plan *plan, size_t *n);
+/* Names that `preset` may have, NULL-ended. */
+MIXT_API const char *const *mixt_plan_presets(void);
+
+/* ---- who leaves memory: traces of routing, and policies tried on them ---- */
+
+/* Which experts served how many rows, step by step; docs/format/trace.md. */
+typedef struct mixt_trace mixt_trace;
+
+typedef struct mixt_trace_info {
+    size_t      struct_bytes;
+    const char *model;                  /* its name, or how the trace was invented              */
+    int64_t     n_layers, n_experts, n_used;
+    int64_t     expert_bytes;           /* the largest; 0: unknown                              */
+    int64_t     n_steps, n_rows;
+} mixt_trace_info;
+
+MIXT_API mixt_status mixt_trace_open(const char *path, mixt_trace **out, mixt_error *error);
+/* Empty, of this model; then one step after the other: experts[n_rows][n_layers][n_used], as mixt_session_experts
+ * gives them for a row; -1 where a layer did not answer it. */
+MIXT_API mixt_status mixt_trace_new(const mixt_model *model, mixt_trace **out, mixt_error *error);
+MIXT_API mixt_status mixt_trace_add(mixt_trace *trace, const int32_t *experts, size_t n_rows, mixt_error *error);
+/* The steps of `more` after its own; both of one shape. */
+MIXT_API mixt_status mixt_trace_join(mixt_trace *trace, const mixt_trace *more, mixt_error *error);
+MIXT_API mixt_status mixt_trace_write(const mixt_trace *trace, const char *path, mixt_error *error);
+MIXT_API void        mixt_trace_free(mixt_trace *trace);
+MIXT_API mixt_trace_info mixt_trace_read(const mixt_trace *trace);
+
+/* A trace that no model made, one row a step. */
+typedef struct mixt_invention {
+    size_t   struct_bytes;
+    int64_t  n_layers, n_experts, n_used, n_steps;      /* 32, 8, 2, 2000                       */
+    double   skew;                      /* Zipf's exponent over a layer's experts; 0: uniform   */
+    int64_t  burst_steps;               /* mean length of a topic with an order of its own; 0: one topic */
+    int64_t  n_topics;                  /* 8                                                    */
+    uint64_t seed;
+} mixt_invention;
+
+MIXT_API mixt_invention mixt_invention_defaults(void);
+MIXT_API mixt_status    mixt_trace_invent(const mixt_invention *how, mixt_trace **out, mixt_error *error);
+
+enum { MIXT_REPLAY_BUDGETS = 9, MIXT_REPLAY_POLICIES_MAX = 16 };
+
+/* Shares of what was asked for and lay in memory, 0 to 1, with room for 10 %, 20 %, .. 90 % of all experts. */
+typedef struct mixt_replay_row {
+    const char *policy, *what;          /* static                                               */
+    double      first[MIXT_REPLAY_BUDGETS], second[MIXT_REPLAY_BUDGETS];    /* halves of the trace */
+} mixt_replay_row;
+
+typedef struct mixt_replay {
+    size_t          struct_bytes;
+    int64_t         room[MIXT_REPLAY_BUDGETS];          /* experts                              */
+    double          asked_per_row;                      /* experts, in the second half          */
+    int             n_rows;             /* the last one is the oracle, which knows the future   */
+    mixt_replay_row rows[MIXT_REPLAY_POLICIES_MAX];
+    int             chosen;             /* best of the first halves, over all budgets           */
+} mixt_replay;
+
+/* progress counts replays, not bytes. */
+MIXT_API mixt_status mixt_replay_run(const mixt_trace *trace, mixt_progress_fn progress, void *progress_user,
+                                     mixt_replay *out, mixt_error *error);
+
+/* What is learned from use and kept beside a model, docs/format/use.md: adds what the trace saw, and that this policy
+ * suits (NULL: as before).  A file that is not there, damaged or of another model is begun anew. */
+MIXT_API mixt_status mixt_use_learn(const mixt_model *model, const mixt_trace *trace, const char *policy,
+                                    const char *path, mixt_error *error);
+
 /* ---- training ---- */
 
 typedef enum mixt_train_stage {

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * apps/plan.h - a plan as the options wish it, on a page, as JSON, and in one line before a run. */
+#ifndef APPS_PLAN_H
+#define APPS_PLAN_H
+
+#include <mixt_tools.h>
+
+#include "app.h"
+
+/* The plan, and what only the page tells. */
+typedef struct PlanView {
+    const mixt_plan *plan;
+    mixt_plan_info   info;
+    bool             stored;        /* the machine is that of the last mixt doctor          */
+    bool             explain;
+    double           watts, price;  /* negative: not given                                  */
+} PlanView;
+
+void plan_page(const PlanView *view);
+Exit plan_json(const App *app, const PlanView *view);
+
+/* What a million tokens take at this speed. */
+double plan_kwh_per_million(const PlanView *view, double tokens_per_s);
+
+/* The room for a number. */
+enum { PLAN_TEXT_MAX = 32 };
+/* "0.43", "12.5", "335". */
+const char *plan_rate(double per_s, char out[PLAN_TEXT_MAX]);
+
+#endif
