@@ -79,6 +79,7 @@ static Exit open_engine(const App *app, size_t n_context, const AdapterList *ada
     settings.kv            = kv_of(opt_text(o, OPT_KV));
     settings.n_batch       = (size_t)opt_whole(o, OPT_BATCH);
     out->piece             = piece_of(settings.n_batch);
+    settings.memory_bytes  = opt_whole(o, OPT_MEMORY);
     settings.expert_slots  = (size_t)opt_whole(o, OPT_EXPERT_SLOTS);
     settings.progress      = progress_show;
     settings.progress_user = &progress;
@@ -92,7 +93,7 @@ static Exit open_engine(const App *app, size_t n_context, const AdapterList *ada
     if (loaded != MIXT_OK)
         return problem(app, &error,
                        loaded == MIXT_NO_MEMORY
-                           ? "try --expert-slots N, which keeps only N experts in memory"
+                           ? "mixt plan MODEL says what fits; a smaller --batch or --ctx takes less"
                            : NULL);
     const mixt_status began = mixt_session_new(out->engine, n_context, &out->session, &error);
     if (began != MIXT_OK)

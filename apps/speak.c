@@ -10,6 +10,7 @@
 #include <sys/random.h>
 
 #include "base/clock.h"
+#include "ledger.h"
 #include "progress.h"
 
 /* ---- the sampler ---- */
@@ -263,6 +264,8 @@ static void report_timings(const Speaker *s)
             (double)s->generated.us * 1e-6, s->generated.n_tokens,
             per_second(s->generated.n_tokens, s->generated.us), (unsigned long long)s->seed);
     report_stutter(&s->generated);
+    ledger_show(&now);
+    report_stutter(&s->generated);
     const int64_t pins = now.expert_pins - s->before.expert_pins,
                   hits = now.expert_hits - s->before.expert_hits;
     if (pins > 0)
@@ -340,6 +343,7 @@ Exit speaker_json(const Speaker *s, Exit code)
     json_key_whole(&json, "expert_read_bytes", now.expert_read_bytes);
     json_key_whole(&json, "expert_wait_us", now.expert_wait_us);
     json_close(&json, '}');
+    ledger_json(&now, &json);
     if (opt_flag(o, OPT_EXPERTS) && s->loaded.info.n_experts > 0)
         experts_json(&fired, *opt_text(o, OPT_EXPERTS) != 0, &json);
     json_close(&json, '}');

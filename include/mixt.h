@@ -198,6 +198,8 @@ typedef struct mixt_engine_options {
     void            *cancel_user;
     bool             profile;       /* time every op: mixt_engine_profile in mixt_tools.h        */
     const mixt_adapter *adapters;  size_t n_adapters;   /* honoured whole, or an error that names the tensor */
+    int64_t          memory_bytes;  /* the whole process holds no more, keys, values and scratch included; 0: what is
+                                     * free when the engine is made */
 } mixt_engine_options;
 
 MIXT_API mixt_engine_options mixt_engine_defaults(void);
@@ -213,6 +215,9 @@ typedef struct mixt_engine_stats {
     int64_t     resident_bytes;             /* weights, experts in slots, scratch               */
     int64_t     expert_pins, expert_hits, expert_read_bytes, expert_wait_us;
     int64_t     n_steps, n_rows, step_us;
+    /* The ledger of memory: what the process may hold, and who holds it.  Keys and values count where they are
+     * written; the room is what experts may take beside them. */
+    int64_t     memory_bytes, program_bytes, dense_bytes, scratch_bytes, kv_bytes, expert_room_bytes;
 } mixt_engine_stats;
 
 MIXT_API mixt_engine_stats mixt_engine_read(const mixt_engine *engine);

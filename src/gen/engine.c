@@ -8,47 +8,54 @@
 
 /* ---- what fits ---- */
 
-enum { SPARE_BYTES = 192 << 20 };       /* the program itself, the tokenizer, page tables          */
-
-static Status too_small(const Catalog *c, int64_t need, int64_t have, Error *error)
+static int64_t usual_kv_bytes(const Sizes *s, Format kv)
 {
-    return fail(error, NO_MEMORY,
-                "%s: does not fit in memory: needs at least %.2f GiB (%.2f GB), %.2f GiB (%.2f GB) "
-                "are free",
-                c->path, (double)need / (double)GIB, (double)need / 1e9, (double)have / (double)GIB,
-                (double)have / 1e9);
+    const int64_t context = s->n_context < CONTEXT_DEFAULT ? s->n_context : CONTEXT_DEFAULT;
+    return (context + PAGE_TOKENS - 1) / PAGE_TOKENS * kv_page_bytes(s, kv);
 }
 
-/* All experts when they fit beside the rest, else as many slots as do; never fewer than one token uses. */
-static Status plan_slots(const Catalog *catalog, const Sizes *s, const ModelBytes *bytes, int64_t adapter_bytes,
-                         const EngineOptions *o, int64_t n_batch, int64_t *n_slots, Error *error)
+/* A slot begins and ends where a page does, and each matrix where a line does. */
+static int64_t slot_bytes_at_most(int64_t expert_bytes)
 {
-    const int64_t n_all = s->n_layers * s->n_experts;
-    const int64_t context = s->n_context < CONTEXT_DEFAULT ? s->n_context : CONTEXT_DEFAULT;
-    const int64_t kv = (context + PAGE_TOKENS - 1) / PAGE_TOKENS * kv_page_bytes(s, o->kv);
-    const int64_t rest = bytes->dense + adapter_bytes + work_bytes(s, n_batch) + kv + SPARE_BYTES,
-                  have = machine_free_bytes();
-
-    *n_slots = o->n_slots < n_all ? o->n_slots : 0;
-    if (*n_slots)
-        return rest + *n_slots * bytes->largest_expert <= have
-                   ? OK
-                   : too_small(catalog, rest + *n_slots * bytes->largest_expert, have, error);
-    if (rest + bytes->experts <= have) return OK;
-    *n_slots = (have - rest) / bytes->largest_expert;
-    if (*n_slots < s->n_used)
-        return too_small(catalog, rest + s->n_used * bytes->largest_expert, have, error);
-    if (*n_slots >= n_all) *n_slots = n_all - 1;
-    return OK;
+    enum { PAGE = 4096, LINE = 64, PARTS = 3 };
+    return expert_bytes + expert_bytes / 256 + PARTS * LINE + 2 * PAGE;
 }
 
 #ifdef MIXT_HOSTILE
-/* A cache of two experts, or of as many as one token uses. */
-static void hostile_slots(const Sizes *s, int64_t *n_slots)
+/* A cache of two experts: every pin evicts. */
+static int64_t slots_wished(const Sizes *s, const EngineOptions *o)
 {
-    *n_slots = s->n_layers * s->n_experts > 2 ? 2 : 0;
+    return o->n_slots || o->memory_bytes || s->n_layers * s->n_experts <= 2 ? o->n_slots : 2;
+}
+#else
+static int64_t slots_wished(const Sizes *s, const EngineOptions *o)
+{
+    (void)s;
+    return o->n_slots;
 }
 #endif
+
+/* All experts when they fit beside the rest, else room for as many as do; never fewer than one token uses. */
+static Status open_budget(const Engine *e, const Catalog *catalog, const Sizes *s, const ModelBytes *bytes,
+                          const LoraMap *map, const EngineOptions *o, Budget *out, Error *error)
+{
+    const int64_t rank = map ? lora_map_rank(map) : 0;
+    const DeviceLimits limits = model_limits(s, e->n_batch, rank);
+    const BudgetAsk ask = {
+        .path = catalog->path,
+        .limit_bytes = o->memory_bytes,
+        .dense_bytes = bytes->dense + (map ? lora_map_values(map) * (int64_t)sizeof(float) : 0),
+        .scratch_bytes = work_bytes(s, e->n_batch) +
+                         device_work_bytes(o->device, &limits, o->n_threads, CONTEXT_DEFAULT),
+        .kv_first_bytes = usual_kv_bytes(s, o->kv),
+        .experts_bytes = bytes->experts,
+        .slot_bytes = slot_bytes_at_most(bytes->largest_expert),
+        .n_experts = s->n_layers * s->n_experts,
+        .n_least = s->n_used,
+        .n_wish = slots_wished(s, o),
+    };
+    return budget_open(&ask, out, error);
+}
 
 /* ---- making one ---- */
 
@@ -64,32 +71,27 @@ static bool make_rows(Engine *e)
            (e->broken    = arena_new(&e->arena, n, sizeof *e->broken));
 }
 
-/* Their floats, and what a step keeps between the products of one. */
-static int64_t adapter_bytes(const LoraMap *map, const Sizes *s, int64_t n_batch)
-{
-    if (!map) return 0;
-    return (lora_map_values(map) + n_batch * s->n_used * (2 * lora_map_rank(map) + s->hidden)) * (int64_t)sizeof(float);
-}
-
 static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, const Sizes *sizes,
                           const LoraMap *map, const EngineOptions *o, Error *error)
 {
     const int64_t start_us = clock_us();
+    Budget *budget = &e->budget;
     ModelBytes bytes;
-    int64_t n_slots;
     TRY(model_bytes(arch, catalog, sizes, &bytes, error));
-    TRY(plan_slots(catalog, sizes, &bytes, adapter_bytes(map, sizes, e->n_batch), o, e->n_batch, &n_slots, error));
-#ifdef MIXT_HOSTILE
-    hostile_slots(sizes, &n_slots);
-#endif
+    TRY(open_budget(e, catalog, sizes, &bytes, map, o, budget, error));
     const DeviceOptions device_options = { .n_threads = o->n_threads, .cpu_set = o->cpu_set };
     TRY(device_open(o->device, &device_options, &e->device, error));
 
+    const bool wished = slots_wished(sizes, o) > 0;
     StoreProgress progress = { .tell = o->progress,
                                .user = o->progress_user,
-                               .total_bytes = bytes.dense + (n_slots ? 0 : bytes.experts) };
+                               .total_bytes = bytes.dense + (budget->n_slots ? 0 : bytes.experts) };
     const ModelPlan plan = {
-        .n_slots = (int)n_slots, .max_tokens = e->n_batch, .lora = map,
+        .n_slots = wished ? (int)budget->n_slots : 0,
+        .room_bytes = wished || !budget->n_slots ? 0 : budget->room_bytes,
+        .room_bytes_max = budget->room_bytes_max,
+        .max_tokens = e->n_batch,
+        .lora = map,
     };
     TRY(model_bind(arch, catalog, sizes, e->device, &plan, &progress, &e->model, error));
     if (o->profile) TRY(engine_watch(e, error));
@@ -152,6 +154,7 @@ EngineStats engine_stats(Engine *e)
     EngineStats stats = e->stats;
     stats.store = e->model->store->ops->stats(e->model->store);
     stats.resident_bytes = e->model->dense_bytes + stats.store.resident_bytes + e->work.bytes;
+    stats.budget = e->budget;
     pthread_mutex_unlock(&e->lock);
     return stats;
 }

@@ -9,6 +9,7 @@
 #define GEN_ENGINE_H
 
 #include "device/profile.h"
+#include "gen/budget.h"
 #include "model/model.h"
 
 typedef struct EngineOptions {
@@ -16,6 +17,7 @@ typedef struct EngineOptions {
     int         n_threads;
     Format      kv;                     /* F16, F32 or Q8_0                                */
     int64_t     n_batch;                /* rows per step at most                           */
+    int64_t     memory_bytes;           /* what the process may hold at most; 0: what the machine has free */
     int64_t     n_slots;                /* experts in memory; 0: all, or as many as fit    */
     bool        profile;                /* time every op: see engine_profile               */
     const AdapterUse *adapters;  int n_adapters;    /* beside the weights; files may be closed afterwards */
@@ -28,6 +30,7 @@ typedef struct EngineOptions {
 typedef struct EngineStats {
     int64_t load_us, resident_bytes, n_steps, n_rows, step_us;
     StoreStats store;
+    Budget budget;                      /* the ledger                                      */
 } EngineStats;
 
 typedef struct Engine Engine;

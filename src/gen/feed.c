@@ -162,6 +162,8 @@ static Status step_over(Engine *e, Feed *feeds, int n, Error *error)
         .cancel = e->cancel,
         .cancel_user = e->cancel_user,
     };
+    for (int i = 0; i < n; i++)
+        TRY(session_claim(feeds[i].session, feeds[i].session->n_tokens + feeds[i].n_tokens, error));
     put_rows(e, feeds, n, &step);
     TRY(run(e, &step, error));
     give_back(e, feeds, n, error);

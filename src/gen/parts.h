@@ -12,6 +12,7 @@ struct Engine {
     Device         *device;
     Model          *model;
     Work            work;
+    Budget          budget;
     Format          kv;
     int64_t         n_batch;
     int           (*cancel)(void *user);
@@ -32,10 +33,15 @@ struct Session {
     float   *logits;                    /* [V] after the last token                        */
     bool     has_logits;
     Tensor   cache;                     /* all pages of keys and values                    */
+    int64_t  kv_bytes;                  /* of them, in the engine's ledger                 */
     Tensor  *pages;                     /* views of it, in order of position               */
     int32_t *experts;                   /* [n_context][L][U], or NULL                      */
     float   *weights;
 };
+
+/* The ledger counts what the session's first n_tokens positions take; where experts share the room, they give it.
+ * The lock is held. */
+Status session_claim(Session *session, int64_t n_tokens, Error *error);
 
 /* Attaches a profile to the device; the model is bound. */
 Status engine_watch(Engine *engine, Error *error);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * gen/session.c - one sequence: its tokens, its pages of keys and values, its last logits. */
-#include "base/machine.h"
 #include "gen/parts.h"
 
 #include <stdlib.h>
@@ -12,17 +11,29 @@ static Status make_pages(Session *s, Error *error)
 {
     const Sizes *sizes = &s->engine->model->sizes;
     const int64_t n = (s->n_context + PAGE_TOKENS - 1) / PAGE_TOKENS;
-    const int64_t need = n * kv_page_bytes(sizes, s->engine->kv), have = machine_free_bytes();
-    if (need > have)
-        return fail(error, NO_MEMORY,
-                    "context of %lld tokens: does not fit in memory: its key/value cache needs "
-                    "%.2f GiB, %.2f GiB are free",
-                    (long long)s->n_context, (double)need / (double)GIB,
-                    (double)have / (double)GIB);
+    TRY(budget_context(&s->engine->budget, s->n_context, n * kv_page_bytes(sizes, s->engine->kv), error));
     s->pages = calloc((size_t)n, sizeof *s->pages);
     if (!s->pages) return fail_memory(error, "the key/value cache");
     TRY(kv_pages_new(s->engine->device, sizes, s->engine->kv, n, &s->cache, error));
     for (int64_t i = 0; i < n; i++) s->pages[i] = kv_page(&s->cache, sizes, i);
+    return OK;
+}
+
+/* Memory is taken in huge pages where it is written. */
+static int64_t claim_bytes(const Session *s, int64_t n_tokens)
+{
+    enum { HUGE_PAGE = 2 << 20 };
+    const int64_t n_pages = (n_tokens + PAGE_TOKENS - 1) / PAGE_TOKENS;
+    const int64_t bytes = n_pages * kv_page_bytes(&s->engine->model->sizes, s->engine->kv);
+    return (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+}
+
+Status session_claim(Session *s, int64_t n_tokens, Error *error)
+{
+    const int64_t bytes = claim_bytes(s, n_tokens);
+    if (bytes <= s->kv_bytes) return OK;                /* what was written once stays taken           */
+    TRY(budget_kv(&s->engine->budget, s->engine->model->store, bytes - s->kv_bytes, error));
+    s->kv_bytes = bytes;
     return OK;
 }
 
@@ -34,7 +45,8 @@ static Status make_room(Session *s, Error *error)
     TRY(make_pages(s, error));
     const Status status = d->ops->reserve_context(d, s->n_context);
     if (status != OK && error) *error = d->error;
-    return status;
+    TRY(status);
+    return budget_shares(&s->engine->budget) ? OK : session_claim(s, s->n_context, error);
 }
 
 Status session_new(Engine *engine, int64_t n_context, Session **out, Error *error)
@@ -69,6 +81,7 @@ void session_free(Session *s)
     if (!s) return;
     pthread_mutex_lock(&s->engine->lock);
     s->engine->device->ops->free(s->engine->device, &s->cache);
+    budget_kv(&s->engine->budget, s->engine->model->store, -s->kv_bytes, NULL);
     pthread_mutex_unlock(&s->engine->lock);
     free(s->pages);
     free(s->tokens);

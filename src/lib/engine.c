@@ -27,6 +27,7 @@ static Status engine_open(const mixt_model *m, const mixt_engine_options *o, con
         .n_threads = o->n_threads,
         .kv = caches[o->kv],
         .n_batch = o->n_batch <= BATCH_MAX ? (int64_t)o->n_batch : BATCH_MAX + 1,
+        .memory_bytes = o->memory_bytes,
         .n_slots = o->expert_slots <= INT32_MAX ? (int64_t)o->expert_slots : INT32_MAX,
         .cancel = o->cancel,
         .cancel_user = o->cancel_user,
@@ -87,6 +88,12 @@ mixt_engine_stats mixt_engine_read(const mixt_engine *e)
         .n_steps = s.n_steps,
         .n_rows = s.n_rows,
         .step_us = s.step_us,
+        .memory_bytes = s.budget.limit_bytes,
+        .program_bytes = s.budget.program_bytes,
+        .dense_bytes = s.budget.dense_bytes,
+        .scratch_bytes = s.budget.scratch_bytes,
+        .kv_bytes = s.budget.kv_bytes,
+        .expert_room_bytes = s.budget.room_bytes,
     };
 }
 

@@ -257,18 +257,7 @@ static Status bind_all(Binder *b, const ModelPlan *plan)
     TRY(status);
     if (plan->lora) TRY(bind_lora(b, plan->lora));
 
-    const int64_t widest =
-        s->n_heads * s->head_size > s->width ? s->n_heads * s->head_size : s->width;
-    const DeviceLimits limits = {
-        .n_tokens = plan->max_tokens,
-        .n_cols = widest > s->hidden ? widest : s->hidden,
-        .n_width = s->width,
-        .n_hidden = s->hidden,
-        .n_used = s->n_used,
-        .n_heads = s->n_heads,
-        .head_size = s->head_size,
-        .n_rank = plan->lora ? lora_map_rank(plan->lora) : 0,
-    };
+    const DeviceLimits limits = model_limits(s, plan->max_tokens, plan->lora ? lora_map_rank(plan->lora) : 0);
     return device_said(b, b->device->ops->reserve(b->device, &limits));
 }
 

@@ -124,6 +124,8 @@ Status model_bytes(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
 Status work_new(const Model *model, int64_t max_tokens, Work *out, Error *error);
 void   work_free(Work *work);
 int64_t work_bytes(const Sizes *sizes, int64_t max_tokens);
+/* What the device reserves for steps of so many tokens, with adapters of a rank (0: none). */
+DeviceLimits model_limits(const Sizes *sizes, int64_t max_tokens, int64_t rank);
 
 /* tokens -> w->logits, first R rows. */
 Status model_forward(Model *m, const Step *step, Work *w, Error *error);

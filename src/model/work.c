@@ -32,6 +32,19 @@ int64_t work_bytes(const Sizes *s, int64_t max_tokens)
     return bytes + max_tokens * (s->n_experts + s->n_used * 4 + 3) * 4;
 }
 
+DeviceLimits model_limits(const Sizes *s, int64_t max_tokens, int64_t rank)
+{
+    const int64_t heads = s->n_heads * s->head_size, widest = heads > s->width ? heads : s->width;
+    return (DeviceLimits){ .n_tokens = max_tokens,
+                           .n_cols = widest > s->hidden ? widest : s->hidden,
+                           .n_width = s->width,
+                           .n_hidden = s->hidden,
+                           .n_used = s->n_used,
+                           .n_heads = s->n_heads,
+                           .head_size = s->head_size,
+                           .n_rank = rank };
+}
+
 static bool host_side(const Sizes *s, size_t T, Work *w)
 {
     const size_t U = (size_t)s->n_used, E = (size_t)s->n_experts;

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * gen/budget.c - see budget.h. */
+#include "gen/budget.h"
+
+#include "base/machine.h"
+#include "plan/slots.h"
+#include "store/reader.h"
+
+#include <stdio.h>
+
+enum {
+    /* What nobody counts one by one: stacks of threads, page tables, what the C library keeps. */
+    SPARE_BYTES   = 24 << 20,
+    /* Blocks on their way, where experts are read while tokens flow; a block may be a row longer. */
+    READING_BYTES = READER_THREADS * (READER_BLOCK_BYTES + READER_BLOCK_BYTES / 8)
+};
+
+enum { AMOUNT_MAX = 48 };
+
+/* "1.50 GiB (1.61 GB)", or in MiB and MB. */
+static const char *amount(int64_t bytes, char out[AMOUNT_MAX])
+{
+    const double b = (double)bytes;
+    if (bytes >= GIB) snprintf(out, AMOUNT_MAX, "%.2f GiB (%.2f GB)", b / (double)GIB, b / 1e9);
+    else snprintf(out, AMOUNT_MAX, "%.1f MiB (%.1f MB)", b / (double)MIB, b / 1e6);
+    return out;
+}
+
+static Status too_small(const BudgetAsk *ask, const Budget *b, int64_t need, Error *error)
+{
+    char needs[AMOUNT_MAX], has[AMOUNT_MAX];
+    return fail(error, NO_MEMORY, "%s: does not fit in memory: needs at least %s, %s %s", ask->path,
+                amount(need, needs), b->hard ? "the budget is" : "for this process there are",
+                amount(b->limit_bytes, has));
+}
+
+Status budget_open(const BudgetAsk *ask, Budget *out, Error *error)
+{
+    const int64_t held = machine_resident_bytes(), free_bytes = machine_free_bytes();
+    *out = (Budget){ .hard = ask->limit_bytes > 0,
+                     .limit_bytes = ask->limit_bytes > 0 ? ask->limit_bytes
+                                    : free_bytes > INT64_MAX - held ? INT64_MAX : held + free_bytes,
+                     .program_bytes = held + SPARE_BYTES,
+                     .dense_bytes = ask->dense_bytes,
+                     .scratch_bytes = ask->scratch_bytes };
+    SlotsAsk slots_ask = { .budget_bytes = out->limit_bytes,
+                                 .dense_bytes = out->dense_bytes,
+                                 .kv_bytes = ask->kv_first_bytes,
+                                 .scratch_bytes = out->scratch_bytes,
+                                 .spare_bytes = out->program_bytes,
+                                 .experts_bytes = ask->experts_bytes,
+                                 .slot_bytes = ask->slot_bytes,
+                                 .n_all = ask->n_experts,
+                                 .n_least = ask->n_least,
+                                 .n_wish = ask->n_wish };
+    Slots slots = plan_slots(&slots_ask);
+    if (slots.why != SLOTS_ALL_FIT) {
+        out->scratch_bytes += READING_BYTES;
+        slots_ask.scratch_bytes += READING_BYTES;
+        slots = plan_slots(&slots_ask);
+    }
+    if (slots.why == SLOTS_TOO_FEW) return too_small(ask, out, slots.need_bytes, error);
+    if (slots.why == SLOTS_ALL_FIT) {
+        out->room_bytes = out->room_bytes_min = out->room_bytes_max = ask->experts_bytes;
+        return OK;
+    }
+    out->n_slots = slots.n_slots;
+    out->room_bytes_min = (ask->n_least < ask->n_experts ? ask->n_least : ask->n_experts) * ask->slot_bytes;
+    /* As many as were asked for; or all that is left, as before the first token nobody has keys and values. */
+    out->room_bytes = slots.why == SLOTS_WISHED ? slots.n_slots * ask->slot_bytes
+                                                : out->limit_bytes - budget_bytes(out, 0);
+    out->room_bytes_max = out->room_bytes;
+    if (out->room_bytes_min > out->room_bytes) out->room_bytes_min = out->room_bytes;
+    return OK;
+}
+
+int64_t budget_bytes(const Budget *b, int64_t experts_bytes)
+{
+    return b->program_bytes + b->dense_bytes + b->scratch_bytes + b->kv_bytes + experts_bytes;
+}
+
+Status budget_context(const Budget *b, int64_t n_tokens, int64_t n_bytes, Error *error)
+{
+    char needs[AMOUNT_MAX], has[AMOUNT_MAX];
+    const int64_t left = b->limit_bytes - budget_bytes(b, b->room_bytes_min);
+    if (n_bytes <= left) return OK;
+    return fail(error, NO_MEMORY,
+                "context of %lld tokens: does not fit in memory: its key/value cache needs %s, %s %s",
+                (long long)n_tokens, amount(n_bytes, needs), b->hard ? "the budget leaves it" : "free are",
+                amount(left > 0 ? left : 0, has));
+}
+
+Status budget_kv(Budget *b, Store *store, int64_t more_bytes, Error *error)
+{
+    Budget after = *b;
+    after.kv_bytes += more_bytes;
+    if (!budget_shares(b)) {
+        *b = after;
+        return OK;
+    }
+    int64_t room = after.limit_bytes - budget_bytes(&after, 0);
+    if (room > after.room_bytes_max) room = after.room_bytes_max;
+    if (room < after.room_bytes_min) {
+        char limit[AMOUNT_MAX], kv[AMOUNT_MAX];
+        return fail(error, NO_MEMORY, "keys and values: the memory budget of %s is used up: they take %s, and experts "
+                    "cannot give more", amount(b->limit_bytes, limit), amount(b->kv_bytes, kv));
+    }
+    after.room_bytes = room;
+    if (room != b->room_bytes) TRY(store->ops->resize(store, room, error));
+    *b = after;
+    return OK;
+}
