@@ -265,7 +265,6 @@ static void report_timings(const Speaker *s)
             per_second(s->generated.n_tokens, s->generated.us), (unsigned long long)s->seed);
     report_stutter(&s->generated);
     ledger_show(&now);
-    report_stutter(&s->generated);
     const int64_t pins = now.expert_pins - s->before.expert_pins,
                   hits = now.expert_hits - s->before.expert_hits;
     if (pins > 0)
