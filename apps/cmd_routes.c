@@ -44,6 +44,20 @@ static mixt_status write_routes(const App *app, const mixt_model *model, const R
     return status;
 }
 
+/* As if each token had been a step of its own. */
+static mixt_status write_trace(const App *app, const Loaded *loaded, const Routes *r, mixt_error *error)
+{
+    const char *to = opt_text(app->options, OPT_RECORD);
+    mixt_trace *trace;
+    if (!to) return MIXT_OK;
+    mixt_status status = mixt_trace_new(loaded->model, &trace, error);
+    for (int64_t t = 0; t < r->T && status == MIXT_OK; t++)
+        status = mixt_trace_add(trace, mixt_session_experts(loaded->session, (size_t)t), 1, error);
+    if (status == MIXT_OK) status = mixt_trace_write(trace, to, error);
+    mixt_trace_free(trace);
+    return status;
+}
+
 static Exit trace(const App *app, Loaded *loaded, const Ids *ids)
 {
     Routes     r = { .L = loaded->info.n_layers, .T = (int64_t)ids->n, .U = loaded->info.n_used };
@@ -61,6 +75,7 @@ static Exit trace(const App *app, Loaded *loaded, const Ids *ids)
         if (status == MIXT_OK) status = load_read(loaded, ids->ids, ids->n, NULL, &error);
         if (status == MIXT_OK) collect(loaded->session, &r);
         if (status == MIXT_OK) status = write_routes(app, loaded->model, &r, &error);
+        if (status == MIXT_OK) status = write_trace(app, loaded, &r, &error);
         if (status != MIXT_OK) code = problem(app, &error, NULL);
     }
     free(r.experts);
@@ -71,10 +86,13 @@ static Exit trace(const App *app, Loaded *loaded, const Ids *ids)
 static Exit check_outputs(const App *app, const mixt_model *model)
 {
     const char *to = opt_text(app->options, OPT_OUTPUT);
-    const char *weights = opt_text(app->options, OPT_WEIGHTS);
+    const char *weights = opt_text(app->options, OPT_WEIGHTS), *record = opt_text(app->options, OPT_RECORD);
     Exit        code = output_check(app, to, model);
     if (code == DONE && weights) code = output_check(app, weights, model);
     if (code == DONE && weights) code = output_differs(app, weights, to);
+    if (code == DONE && record) code = output_check(app, record, model);
+    if (code == DONE && record) code = output_differs(app, record, to);
+    if (code == DONE && record && weights) code = output_differs(app, record, weights);
     return code;
 }
 

@@ -95,6 +95,8 @@ Exit cmd_run(const App *app)
     if (code == DONE && prompt.failed) code = complain(app, NO_FIT, "out of memory for the prompt");
     if (code == DONE) code = speaker_open(&speaker, model);
     if (code == DONE) code = talking ? talk(&speaker) : answer(&speaker, &prompt);
+    const Exit recorded = record_close(app, &speaker.record);
+    if (code == DONE) code = recorded;
     if (interrupt_pending()) code = INTERRUPTED;
     buffer_free(&prompt);
     speaker_free(&speaker);

@@ -124,6 +124,7 @@ Exit speaker_open(Speaker *s, const char *path)
                                            opt_flag(o, OPT_EXPERTS) && s->loaded.info.n_experts > 0,
                                            &error) != MIXT_OK)
         code = problem(s->app, &error, NULL);
+    if (code == DONE) code = record_open(s->app, &s->loaded, &s->record);
     return code;
 }
 
@@ -228,6 +229,10 @@ Exit speaker_turn(Speaker *s, const Ids *prompt)
 {
     Exit code = read_prompt(s, prompt);
     if (code == DONE) code = write_answer(s);
+    mixt_error error;
+    if ((code == DONE || code == INTERRUPTED) &&
+        record_turn(&s->record, &s->loaded, s->n_reused, s->n_prompt, &error) != MIXT_OK)
+        code = problem(s->app, &error, NULL);
     if (code == DONE) remark_room(s);
     return code;
 }

@@ -92,6 +92,10 @@ Status trace_invent(const Invention *how, Trace *out, Error *error)
     if (how->n_steps < 1 || how->n_steps > TRACE_STEPS_MAX)
         return fail(error, BAD_ARGUMENT, "steps: expected 1 to %d, found %lld", TRACE_STEPS_MAX,
                     (long long)how->n_steps);
+    if (how->n_layers < 1 || how->n_layers > TRACE_LAYERS_MAX || how->n_experts < 1 ||
+        how->n_experts > TRACE_EXPERTS_MAX || how->n_used < 1 || how->n_used > how->n_experts)
+        return fail(error, BAD_ARGUMENT, "shape: expected at most %d layers of %d experts, some used; found %d, %d, %d",
+                    TRACE_LAYERS_MAX, TRACE_EXPERTS_MAX, how->n_layers, how->n_experts, how->n_used);
     if (n_topics < 1 || n_topics > TOPICS_MAX)
         return fail(error, BAD_ARGUMENT, "topics: expected 1 to %d, found %d", TOPICS_MAX, n_topics);
     TraceHead head = { .n_layers = how->n_layers, .n_experts = how->n_experts, .n_used = how->n_used };

@@ -23,7 +23,7 @@ atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 
 # What people can type; help, man pages and completions must not forget any.
 COMMANDS = ["run", "show", "check", "convert", "tokenize", "detokenize", "prompt", "logits", "routes", "synth",
-            "bench", "doctor", "plan", "train", "lora", "version", "help", "completion"]
+            "bench", "doctor", "plan", "train", "lora", "replay", "version", "help", "completion"]
 
 
 def environment(**more):
