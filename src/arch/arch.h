@@ -117,6 +117,10 @@ Status arch_sizes(const Arch *arch, const Catalog *catalog, Sizes *out, Error *e
 /* A weight, its shape checked.  layer and expert are ignored where the role has none. */
 Status arch_weight(const Arch *arch, const Catalog *catalog, const Sizes *sizes, Role role,
                    int layer, int expert, Weight *out, Error *error);
+/* An expert's three matrices as one stretch of a packed file, in the order gate, up, down (file/packed.h); its checksum
+ * is checksum_long (base/checksum.h).  False: they do not lie in one. */
+typedef struct ExpertSlab { const File *file; int64_t offset, n_bytes; uint64_t checksum; } ExpertSlab;
+bool arch_slab(const Catalog *catalog, const Weight *gate, const Weight *up, const Weight *down, ExpertSlab *out);
 /* Every tensor of the catalog is used, known to be idle, or worth a warning; one that would change the
  * arithmetic is UNSUPPORTED. `log` may be NULL. */
 Status arch_leftovers(const Arch *arch, const Catalog *catalog, const Sizes *sizes,

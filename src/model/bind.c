@@ -124,6 +124,10 @@ static Status expert_extents(const Arch *arch, const Catalog *catalog, const Siz
     *out = (ExpertExtents){ .gate = extent_of(catalog, &gate),
                             .up = extent_of(catalog, &up),
                             .down = extent_of(catalog, &down) };
+    ExpertSlab slab;
+    if (arch_slab(catalog, &gate, &up, &down, &slab))
+        out->packed = (Slab){ .file = slab.file, .offset = slab.offset, .n_bytes = slab.n_bytes,
+                              .hash = slab.checksum, .hashed = true, .layer = layer, .expert = expert };
     return OK;
 }
 

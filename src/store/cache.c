@@ -14,6 +14,7 @@
  *     a guess     what the policy would give up anyway, and never what is expected in a layer ahead
  * A guess that was wrong is the first to go.  In a sweep (a step that uses every expert) who was used
  * last waits longest for his next turn, so places of the layers just passed go round and the others stay. */
+#include "base/checksum.h"
 #include "base/clock.h"
 #include "store/policy.h"
 #include "store/reader.h"
@@ -74,6 +75,8 @@ typedef struct Cache {
     int                  n_travelling;
     int32_t             *candidates, *candidate_places;         /* [n_places]              */
     Reading            **awaited;       /* [n_places]                                      */
+    uint64_t            *sums;          /* [n_places][sums_of_place] what readings check slabs by */
+    size_t               sums_of_place;
     StoreStats           stats;
 } Cache;
 
@@ -592,6 +595,7 @@ static void cache_close(Store *s)
     free(c->candidates);
     free(c->candidate_places);
     free(c->awaited);
+    free(c->sums);
     free(c);
 }
 
@@ -613,6 +617,7 @@ static const StoreOps cache_ops = {
 static bool make_tables(Cache *c)
 {
     const size_t n = (size_t)c->n_all, places = (size_t)c->n_places;
+    c->sums_of_place = checksum_n_pieces((size_t)c->place_bytes);
     return (c->places           = calloc(places, sizeof *c->places)) &&
            (c->where            = calloc(n, sizeof *c->where)) &&
            (c->needed           = calloc(n, sizeof *c->needed)) &&
@@ -622,7 +627,8 @@ static bool make_tables(Cache *c)
            (c->travelling       = calloc(places, sizeof *c->travelling)) &&
            (c->candidates       = calloc(places, sizeof *c->candidates)) &&
            (c->candidate_places = calloc(places, sizeof *c->candidate_places)) &&
-           (c->awaited          = calloc(places, sizeof *c->awaited));
+           (c->awaited          = calloc(places, sizeof *c->awaited)) &&
+           (c->sums             = calloc(places * c->sums_of_place, sizeof *c->sums));
 }
 
 static Status make_places(Cache *c, Error *error)
@@ -637,6 +643,7 @@ static Status make_places(Cache *c, Error *error)
     for (int i = 0; i < c->n_places; i++) {
         c->places[i].key = -1;
         c->places[i].at = c->room + i * c->place_bytes;
+        c->places[i].reading.sums = c->sums + (size_t)i * c->sums_of_place;
     }
     for (int i = 0; i < c->n_all; i++) c->where[i] = -1;
     for (int i = 0; i < c->n_all; i++) {                /* so that no shape is refused later        */

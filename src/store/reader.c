@@ -6,6 +6,7 @@
 #include "store/reader.h"
 
 #include "base/checked.h"
+#include "base/checksum.h"
 #include "base/clock.h"
 #include "base/direct.h"
 #include "number/panel.h"
@@ -184,6 +185,33 @@ static Status arrange_block(Reader *r, const Block *b, const char *rows, Error *
     return status == OK ? OK : fail(error, status, "experts: the device refused rows it has room for");
 }
 
+/* ---- checksums ---- */
+
+/* Then who has read a block checks it while it is in the cache; else it is done when all of it is there. */
+enum { BLOCKS_ARE_PIECES = READER_BLOCK_BYTES % CHECKSUM_PIECE_BYTES == 0 };
+
+static void sum_block(const Block *b)
+{
+    const Reading *g = b->reading;
+    if (b->part >= 0 || !g->slab.hashed || !BLOCKS_ARE_PIECES) return;
+    for (int64_t at = b->first; at < b->first + b->n; at += CHECKSUM_PIECE_BYTES) {
+        const int64_t left = b->first + b->n - at, n = left < CHECKSUM_PIECE_BYTES ? left : CHECKSUM_PIECE_BYTES;
+        g->sums[at / CHECKSUM_PIECE_BYTES] = checksum(g->to + at, (size_t)n);
+    }
+}
+
+/* All of it has been read. */
+static void check_slab(Reading *g)
+{
+    const Slab *s = &g->slab;
+    if (!s->file || !s->hashed || g->status != OK) return;
+    const uint64_t got = BLOCKS_ARE_PIECES ? checksum_of_pieces(g->sums, (size_t)s->n_bytes)
+                                           : checksum_long(g->to, (size_t)s->n_bytes);
+    if (got != s->hash)
+        g->status = fail(&g->error, BAD_FILE, "%s: layer %d, expert %d: expected checksum %016llx, found %016llx",
+                         s->file->path, s->layer, s->expert, (unsigned long long)s->hash, (unsigned long long)got);
+}
+
 /* ---- threads ---- */
 
 static void finish(Reader *r, const Block *b, Status status, const Error *error)
@@ -200,6 +228,7 @@ static void finish(Reader *r, const Block *b, Status status, const Error *error)
     }
     g->n_in_flight--;
     if (g->queued || g->n_in_flight) return;
+    check_slab(g);
     atomic_store(&g->done, true);
     pthread_cond_broadcast(&r->news);
 }
@@ -221,6 +250,7 @@ static void *run(void *arg)
         pthread_mutex_lock(&r->lock);
         if (--r->n_reading == 0) r->stats.busy_us += clock_us() - r->busy_since_us;
         pthread_mutex_unlock(&r->lock);
+        if (status == OK) sum_block(&b);
         if (status == OK) status = arrange_block(r, &b, rows, &error);
         pthread_mutex_lock(&r->lock);
         finish(r, &b, status, &error);

@@ -3,7 +3,7 @@
  *
  * An expert is cut into blocks of a few MiB.  Who needs it soonest goes first, block by block; so a read that is
  * needed waits for the few blocks that are in flight and for nothing else.  A block of a packed expert goes from the
- * disk straight to its place; others go through a buffer, and the device arranges them.  Files are read past the
+ * disk straight to its place, and is checked there; others go through a buffer, and the device arranges them.  Files are read past the
  * system's page cache where they can be.  Nothing is allocated once a reader exists.
  *
  * One thread asks (the engine's, which holds its lock); `done` may be asked at any time and waits for nobody. */
@@ -21,6 +21,7 @@ typedef struct Reading {
     Load            parts[SLOT_PARTS];
     Slab            slab;               /* file NULL: the parts are read                   */
     char           *to;                 /* of a slab that goes straight to its place       */
+    uint64_t       *sums;               /* [checksum_n_pieces] for those of a slab's pieces */
     atomic_bool     done;
     Status          status;             /* when done; CANCELLED: it was dropped            */
     Error           error;

@@ -85,8 +85,9 @@ enum { SLAB_ALIGN = 4096, SLAB_PART_ALIGN = 64 };
 typedef struct Slab {
     const File *file;           /* NULL: not packed                                        */
     int64_t     offset, n_bytes;        /* padding included                                */
-    uint64_t    hash;           /* XXH3 of those bytes, if `hashed`                        */
+    uint64_t    hash;           /* checksum_long (base/checksum.h) of those bytes, if `hashed` */
     bool        hashed;
+    int         layer, expert;  /* for messages                                            */
 } Slab;
 
 /* Where an expert lies.  In a packed file the extents say shapes and formats only. */
