@@ -70,7 +70,7 @@ Status budget_open(const BudgetAsk *ask, Budget *out, Error *error)
     out->room_bytes = slots.why == SLOTS_WISHED ? slots.n_slots * ask->slot_bytes
                                                 : out->limit_bytes - budget_bytes(out, 0);
     out->room_bytes_max = out->room_bytes;
-    if (out->room_bytes_min > out->room_bytes) out->room_bytes_min = out->room_bytes;
+    if (slots.why == SLOTS_WISHED || out->room_bytes_min > out->room_bytes) out->room_bytes_min = out->room_bytes;
     return OK;
 }
 
