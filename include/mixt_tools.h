@@ -319,6 +319,64 @@ MIXT_API mixt_status mixt_replay_run(const mixt_trace *trace, mixt_progress_fn p
 MIXT_API mixt_status mixt_use_learn(const mixt_model *model, const mixt_trace *trace, const char *policy,
                                     const char *path, mixt_error *error);
 
+/* ---- many prompts ---- */
+
+/* Jobs share every pass over the network: prompts are read in pieces beside the tokens of answers under way, one read of
+ * an expert serves all, and who is done makes room for the next.  What a job says does not depend on the others: the same
+ * seed gives the text that mixt_generate gives. */
+typedef struct mixt_batch mixt_batch;
+
+typedef struct mixt_batch_progress {
+    size_t  struct_bytes;
+    int64_t n_jobs, n_done, n_failed;
+    int     n_running, n_running_max;
+    int64_t n_read, n_written;          /* tokens of prompts, and of answers                    */
+    int64_t n_steps, n_rows, us;        /* passes over the network, and tokens in them          */
+    int64_t n_evicted;                  /* times that memory ran out and a job began anew       */
+    int64_t n_holds, hold_us;           /* waits for somebody who might join a sweep            */
+    int64_t p50_us, p95_us, p99_us, us_max;     /* from one token of a job to its next          */
+} mixt_batch_progress;
+
+typedef struct mixt_batch_options {
+    size_t  struct_bytes;
+    size_t  n_together;                 /* jobs under way at most; 0: as many as fit, at most 64 */
+    size_t  n_context;                  /* tokens of one job at most; 0: as trained, at most 8192 */
+    int64_t kv_bytes;                   /* keys and values of all jobs; 0: a share of what there is */
+    int64_t stall_us;                   /* prompts may make a step with answers take about so long; 0: any time */
+    int   (*progress)(void *user, const mixt_batch_progress *progress);     /* after each step; non-zero stops */
+    void   *user;
+} mixt_batch_options;
+
+typedef struct mixt_job_result {
+    size_t         struct_bytes;
+    mixt_status    status;              /* MIXT_OK, or what ended this job alone                */
+    const char    *error;               /* then a sentence                                      */
+    const char    *text;  size_t n_bytes;       /* of the answer, as far as it came             */
+    mixt_generated generated;
+} mixt_job_result;
+
+/* All it points to must stay until `done` was called or the batch is freed.  generate.speculate is not used. */
+typedef struct mixt_job {
+    size_t                struct_bytes;
+    const mixt_token     *tokens;  size_t n_tokens;     /* the prompt                           */
+    mixt_sampler_options  sampler;
+    mixt_generate_options generate;
+    void                (*done)(void *user, const mixt_job_result *result);     /* from the thread that runs */
+    void                 *user;
+} mixt_job;
+
+MIXT_API mixt_batch_options mixt_batch_defaults(void);
+MIXT_API mixt_job    mixt_job_defaults(void);
+MIXT_API mixt_status mixt_batch_new(mixt_engine *engine, const mixt_batch_options *options, mixt_batch **out,
+                                    mixt_error *error);
+MIXT_API void        mixt_batch_free(mixt_batch *batch);
+/* From any thread, also while it runs. */
+MIXT_API mixt_status mixt_batch_add(mixt_batch *batch, const mixt_job *job, mixt_error *error);
+/* Until no job is left.  A job that fails says so in its result.  MIXT_CANCELLED when progress, or the engine's cancel,
+ * asked to stop: what is not done then waits for the next call. */
+MIXT_API mixt_status mixt_batch_run(mixt_batch *batch, mixt_error *error);
+MIXT_API mixt_batch_progress mixt_batch_read(const mixt_batch *batch);
+
 /* ---- training ---- */
 
 typedef enum mixt_train_stage {

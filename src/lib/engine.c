@@ -213,14 +213,11 @@ mixt_sampler_options mixt_sampler_defaults(void)
     };
 }
 
-mixt_status mixt_sampler_new(const mixt_model *model, const mixt_sampler_options *options,
-                             mixt_sampler **out, mixt_error *error)
+SamplerOptions take_sampler(const mixt_sampler_options *options)
 {
     mixt_sampler_options o = mixt_sampler_defaults();
-    Error inside = { 0 };
     take_options(&o, sizeof o, options);
-    *out = NULL;
-    const SamplerOptions in = {
+    return (SamplerOptions){
         .temperature = o.temperature,
         .top_k = o.top_k,
         .top_p = o.top_p,
@@ -234,6 +231,14 @@ mixt_status mixt_sampler_new(const mixt_model *model, const mixt_sampler_options
         .bias = (const LogitBias *)(const void *)o.bias,
         .n_bias = o.n_bias,
     };
+}
+
+mixt_status mixt_sampler_new(const mixt_model *model, const mixt_sampler_options *options,
+                             mixt_sampler **out, mixt_error *error)
+{
+    const SamplerOptions in = take_sampler(options);
+    Error inside = { 0 };
+    *out = NULL;
     mixt_sampler *s = calloc(1, sizeof *s);
     const int64_t n_vocab = model->arch ? model->sizes.n_vocab : model->catalog.vocab.n_pieces;
     const Status status =
@@ -271,6 +276,22 @@ mixt_generate_options mixt_generate_defaults(void)
     return (mixt_generate_options){ .struct_bytes = sizeof(mixt_generate_options) };
 }
 
+GenerateOptions take_generate(const mixt_generate_options *options)
+{
+    mixt_generate_options o = mixt_generate_defaults();
+    take_options(&o, sizeof o, options);
+    return (GenerateOptions){
+        .n_tokens_max = o.n_tokens_max < INT64_MAX ? (int64_t)o.n_tokens_max : 0,
+        .stops = o.stops,
+        .n_stops = o.n_stops <= STOPS_MAX ? (int)o.n_stops : STOPS_MAX + 1,
+        .ignore_end = o.ignore_end,
+        .special = o.special,
+        .on_text = o.on_text,
+        .user = o.user,
+        .speculate = o.speculate,
+    };
+}
+
 mixt_generated take_generated(const Generated *said)
 {
     return (mixt_generated){
@@ -291,20 +312,9 @@ mixt_status mixt_generate(mixt_session *session, mixt_sampler *sampler,
                           const mixt_generate_options *options, mixt_generated *out,
                           mixt_error *error)
 {
-    mixt_generate_options o = mixt_generate_defaults();
+    const GenerateOptions in = take_generate(options);
     Error inside = { 0 };
     Generated said = { 0 };
-    take_options(&o, sizeof o, options);
-    const GenerateOptions in = {
-        .n_tokens_max = o.n_tokens_max < INT64_MAX ? (int64_t)o.n_tokens_max : 0,
-        .stops = o.stops,
-        .n_stops = o.n_stops <= STOPS_MAX ? (int)o.n_stops : STOPS_MAX + 1,
-        .ignore_end = o.ignore_end,
-        .special = o.special,
-        .on_text = o.on_text,
-        .user = o.user,
-        .speculate = o.speculate,
-    };
     const Status status = generate(session->session, sampler->sampler,
                                    session->engine->model->tokenizer, &in, &said, &inside);
     if (out) *out = take_generated(&said);

@@ -38,7 +38,9 @@ mixt_status answer(mixt_error *error, Status status, const Error *inside);
 /* An options struct may be older than we are: what it does not have keeps its default. */
 void take_options(void *into, size_t our_bytes, const void *given);
 
-mixt_generated take_generated(const Generated *said);                           /* engine.c */
+SamplerOptions  take_sampler(const mixt_sampler_options *options);              /* engine.c */
+GenerateOptions take_generate(const mixt_generate_options *options);
+mixt_generated  take_generated(const Generated *said);
 
 /* { 0 } for NULL. */
 Memory take_memory(const mixt_memory *given);
