@@ -7,6 +7,7 @@
 
 #include "bench.h"
 #include "json.h"
+#include "ledger.h"
 #include "machine_file.h"
 
 /* ---- numbers ---- */
@@ -224,6 +225,7 @@ static void json_engine(Json *json, const Bench *b)
     json_key_real(json, "load_seconds", (double)s.load_us * 1e-6);
     json_key_whole(json, "resident_bytes", s.resident_bytes);
     json_key_whole(json, "resident_peak_bytes", b->resident_peak_bytes);
+    ledger_json(&s, json);
     json_close(json, '}');
 }
 

@@ -11,9 +11,21 @@
 enum {
     /* What nobody counts one by one: stacks of threads, page tables, what the C library keeps. */
     SPARE_BYTES   = 24 << 20,
+    /* Where nobody set a limit the rest of the machine wants to live, and to grow a little. */
+    OTHERS_BYTES  = 168 << 20,
     /* Blocks on their way, where experts are read while tokens flow; a block may be a row longer. */
     READING_BYTES = READER_THREADS * (READER_BLOCK_BYTES + READER_BLOCK_BYTES / 8)
 };
+
+int64_t budget_program_bytes(bool hard)
+{
+    return machine_resident_bytes() + SPARE_BYTES + (hard ? 0 : OTHERS_BYTES);
+}
+
+int64_t budget_reading_bytes(void)
+{
+    return READING_BYTES;
+}
 
 enum { AMOUNT_MAX = 48 };
 
@@ -40,7 +52,7 @@ Status budget_open(const BudgetAsk *ask, Budget *out, Error *error)
     *out = (Budget){ .hard = ask->limit_bytes > 0,
                      .limit_bytes = ask->limit_bytes > 0 ? ask->limit_bytes
                                     : free_bytes > INT64_MAX - held ? INT64_MAX : held + free_bytes,
-                     .program_bytes = held + SPARE_BYTES,
+                     .program_bytes = budget_program_bytes(ask->limit_bytes > 0),
                      .dense_bytes = ask->dense_bytes,
                      .scratch_bytes = ask->scratch_bytes };
     SlotsAsk slots_ask = { .budget_bytes = out->limit_bytes,
