@@ -66,9 +66,10 @@ Status budget_open(const BudgetAsk *ask, Budget *out, Error *error)
                                  .n_least = ask->n_least,
                                  .n_wish = ask->n_wish };
     Slots slots = plan_slots(&slots_ask);
-    if (slots.why != SLOTS_ALL_FIT) {
+    if (slots.why != SLOTS_ALL_FIT) {                   /* then experts share with keys and values     */
         out->scratch_bytes += READING_BYTES;
         slots_ask.scratch_bytes += READING_BYTES;
+        slots_ask.kv_bytes = 0;
         slots = plan_slots(&slots_ask);
     }
     if (slots.why == SLOTS_TOO_FEW) return too_small(ask, out, slots.need_bytes, error);
