@@ -148,6 +148,18 @@ static Status find_experts(Binder *b)
     return OK;
 }
 
+/* Experts that lie packed need no work, so one that is asked for is there as fast as it can be read: all the room they
+ * want, and nothing read before.  Through the page cache, for that may hold the file. */
+static void read_as_used(Binder *b, const StoreSource *source, CacheOptions *cache)
+{
+    const int64_t n = (int64_t)source->n_layers * source->n_experts;
+    if (cache->room_bytes) return;
+    for (int64_t i = 0; i < n; i++)
+        if (!source->experts[i].packed.file) return;
+    cache->room_bytes = n * store_expert_room(b->device, source);
+    cache->buffered = true;
+}
+
 /* A store that reads while tokens flow has a reader of its own. */
 static Status bind_experts(Binder *b, const ModelPlan *plan, Loader *loader)
 {
@@ -159,6 +171,7 @@ static Status bind_experts(Binder *b, const ModelPlan *plan, Loader *loader)
                            .policy = plan->policy, .buffered = plan->buffered };
     if (!cache.room_bytes && plan->n_slots < source.n_layers * source.n_experts)
         cache.room_bytes = plan->n_slots * store_expert_room(b->device, &source);
+    read_as_used(b, &source, &cache);
     m->look_ahead = plan->look_ahead;
     return cache.room_bytes ? store_cache_open(b->device, &source, &cache, &m->store, b->error)
                             : store_ram_open(b->device, &source, loader, b->progress, &m->store, b->error);
