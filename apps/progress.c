@@ -13,7 +13,7 @@ enum { FIRST_US = 300000, BETWEEN_US = 100000, BAR_CELLS = 20 };
 
 Progress progress_begin(const char *what, bool bytes)
 {
-    return (Progress){ .what = what, .bytes = bytes, .start_us = clock_us() };
+    return (Progress){ .what = what, .bytes = bytes, .unit = "tokens", .start_us = clock_us() };
 }
 
 const char *amount_bytes(double bytes, char out[AMOUNT_MAX])
@@ -51,7 +51,7 @@ int progress_show(void *user, int64_t done, int64_t total)
     if (p->bytes)
         fprintf(stderr, " %s of %s, %s/s", amount_bytes((double)done, here),
                 amount_bytes((double)total, whole), amount_bytes(rate, speed));
-    else fprintf(stderr, " %lld of %lld tokens, %.0f/s", (long long)done, (long long)total, rate);
+    else fprintf(stderr, " %lld of %lld %s, %.*f/s", (long long)done, (long long)total, p->unit, rate < 10, rate);
     if (rate > 0) fprintf(stderr, ", %.0f s left", (double)(total - done) / rate);
     fflush(stderr);
     return 0;

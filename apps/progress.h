@@ -9,7 +9,8 @@
 
 typedef struct Progress {
     const char *what;               /* "loading"                                           */
-    bool        bytes;              /* the numbers are bytes, otherwise tokens             */
+    bool        bytes;              /* the numbers are bytes, otherwise                    */
+    const char *unit;               /* "tokens"                                            */
     int64_t     start_us, drawn_us; /* drawn_us 0: nothing is on the screen                */
 } Progress;
 

@@ -50,14 +50,14 @@ static Exit read_biases(const Speaker *s, mixt_bias **out, size_t *n)
     return DONE;
 }
 
-static uint64_t draw_seed(void)
+uint64_t draw_seed(void)
 {
     uint64_t seed = 0;
     if (getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = (uint64_t)clock_us();
     return seed >> 11;              /* below 2^53: whoever reads the JSON reads it exactly  */
 }
 
-static mixt_sampler_options sampler_options(const Options *o)
+mixt_sampler_options sampler_options(const Options *o)
 {
     mixt_sampler_options settings = mixt_sampler_defaults();
     settings.temperature       = (float)opt_real(o, OPT_TEMP);
@@ -251,7 +251,8 @@ static void report_stutter(const mixt_generated *g)
     fprintf(stderr, "pace                   half of the tokens within %.1f ms, 95 %% %.1f, 99 %% %.1f, all %.1f\n",
             (double)g->p50_us * 1e-3, (double)g->p95_us * 1e-3, (double)g->p99_us * 1e-3, (double)g->us_max * 1e-3);
     if (g->n_drafted)
-        fprintf(stderr, "guesses                %zu of %zu right; %zu steps\n", g->n_accepted, g->n_drafted, g->n_steps);
+        fprintf(stderr, "guesses                %zu of %zu right; %zu steps\n", g->n_accepted, g->n_drafted,
+                g->n_steps);
 }
 
 static void report_timings(const Speaker *s)

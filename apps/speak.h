@@ -36,4 +36,8 @@ Exit speaker_turn(Speaker *s, const Ids *prompt);
 void speaker_report(const Speaker *s);
 Exit speaker_json(const Speaker *s, Exit code);
 
+/* How to choose, as the options say; without seed and biases. */
+mixt_sampler_options sampler_options(const Options *options);
+uint64_t draw_seed(void);
+
 #endif

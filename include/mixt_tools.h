@@ -321,9 +321,9 @@ MIXT_API mixt_status mixt_use_learn(const mixt_model *model, const mixt_trace *t
 
 /* ---- many prompts ---- */
 
-/* Jobs share every pass over the network: prompts are read in pieces beside the tokens of answers under way, one read of
- * an expert serves all, and who is done makes room for the next.  What a job says does not depend on the others: the same
- * seed gives the text that mixt_generate gives. */
+/* Jobs share every pass over the network: prompts are read in pieces beside the tokens of answers under way, one
+ * read of an expert serves all, and who is done makes room for the next.  What a job says does not depend on the
+ * others: the same seed gives the text that mixt_generate gives. */
 typedef struct mixt_batch mixt_batch;
 
 typedef struct mixt_batch_progress {

@@ -17,7 +17,7 @@ typedef struct Latency {
 
 void    latency_add(Latency *latency, int64_t us);
 void    latency_merge(Latency *into, const Latency *from);
-/* The least time that a share of them (0 to 1) did not exceed, rounded up to its bucket's end; 0 when there are none. */
+/* The least time that a share of them (0 to 1) did not exceed, rounded up to its bucket's end; 0: there are none. */
 int64_t latency_at(const Latency *latency, double share);
 
 #endif

@@ -87,7 +87,13 @@ static void depth_follows_cost_and_luck(void **state)
 
 /* ---- the same bytes ---- */
 
-typedef struct Said { Buffer text; mixt_generated got; mixt_token held[700]; size_t n_held; uint32_t logits_hash; } Said;
+typedef struct Said {
+    Buffer         text;
+    mixt_generated got;
+    mixt_token     held[700];
+    size_t         n_held;
+    uint32_t       logits_hash;
+} Said;
 
 static int on_text(void *user, const char *bytes, size_t n_bytes)
 {
