@@ -22,7 +22,7 @@ SCRATCH = tempfile.mkdtemp(prefix="mixt-cli-")
 atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 
 # What people can type; help, man pages and completions must not forget any.
-COMMANDS = ["run", "batch", "show", "check", "convert", "tokenize", "detokenize", "prompt", "logits", "routes", "synth",
+COMMANDS = ["run", "batch", "show", "check", "convert", "pack", "unpack", "tokenize", "detokenize", "prompt", "logits", "routes", "synth",
             "bench", "doctor", "plan", "train", "lora", "replay", "version", "help", "completion"]
 
 
