@@ -2,6 +2,7 @@
  * gen/budget.c - see budget.h. */
 #include "gen/budget.h"
 
+#include "base/clock.h"
 #include "base/machine.h"
 #include "plan/slots.h"
 #include "store/reader.h"
@@ -11,15 +12,29 @@
 enum {
     /* What nobody counts one by one: stacks of threads, page tables, what the C library keeps. */
     SPARE_BYTES   = 24 << 20,
-    /* Where nobody set a limit the rest of the machine wants to live, and to grow a little. */
+    /* Where nobody set a limit the rest of the machine wants to live, and to grow: so much, and a share of what is
+     * free. */
     OTHERS_BYTES  = 168 << 20,
+    OTHERS_SHARE  = 16,
+    LOOK_US       = 200000,     /* how often we look whether it still can                  */
     /* Blocks on their way, where experts are read while tokens flow; a block may be a row longer. */
     READING_BYTES = READER_THREADS * (READER_BLOCK_BYTES + READER_BLOCK_BYTES / 8)
 };
 
-int64_t budget_program_bytes(bool hard)
+static int64_t others_bytes(int64_t free_bytes)
 {
-    return machine_resident_bytes() + SPARE_BYTES + (hard ? 0 : OTHERS_BYTES);
+    return free_bytes / OTHERS_SHARE > OTHERS_BYTES ? free_bytes / OTHERS_SHARE : OTHERS_BYTES;
+}
+
+int64_t budget_limit_bytes(void)
+{
+    const int64_t held = machine_resident_bytes(), left = machine_free_bytes();
+    return left > INT64_MAX - held ? INT64_MAX : held + left - others_bytes(left);
+}
+
+int64_t budget_program_bytes(void)
+{
+    return machine_resident_bytes() + SPARE_BYTES;
 }
 
 int64_t budget_reading_bytes(void)
@@ -48,13 +63,12 @@ static Status too_small(const BudgetAsk *ask, const Budget *b, int64_t need, Err
 
 Status budget_open(const BudgetAsk *ask, Budget *out, Error *error)
 {
-    const int64_t held = machine_resident_bytes(), free_bytes = machine_free_bytes();
     *out = (Budget){ .hard = ask->limit_bytes > 0,
-                     .limit_bytes = ask->limit_bytes > 0 ? ask->limit_bytes
-                                    : free_bytes > INT64_MAX - held ? INT64_MAX : held + free_bytes,
-                     .program_bytes = budget_program_bytes(ask->limit_bytes > 0),
+                     .limit_bytes = ask->limit_bytes > 0 ? ask->limit_bytes : budget_limit_bytes(),
+                     .program_bytes = budget_program_bytes(),
                      .dense_bytes = ask->dense_bytes,
                      .scratch_bytes = ask->scratch_bytes };
+    out->limit_bytes_first = out->limit_bytes;
     SlotsAsk slots_ask = { .budget_bytes = out->limit_bytes,
                                  .dense_bytes = out->dense_bytes,
                                  .kv_bytes = ask->kv_first_bytes,
@@ -122,4 +136,21 @@ Status budget_kv(Budget *b, Store *store, int64_t more_bytes, Error *error)
     if (room != b->room_bytes) TRY(store->ops->resize(store, room, error));
     *b = after;
     return OK;
+}
+
+/* What would be free with all of the room in use is what others want; half of that is too little, an eighth more worth
+ * taking. */
+void budget_yield(Budget *b, Store *store)
+{
+    const int64_t now_us = clock_us();
+    if (b->hard || !budget_shares(b) || now_us - b->looked_us < LOOK_US) return;
+    b->looked_us = now_us;
+    const int64_t wanted = others_bytes(b->limit_bytes_first), unused = b->room_bytes - store->ops->stats(store).resident_bytes;
+    const int64_t left = machine_free_bytes() - (unused > 0 ? unused : 0);
+    int64_t limit = b->limit_bytes;
+    if (left < wanted / 2 || left > wanted + wanted / 8) limit += left - wanted;
+    if (limit > b->limit_bytes_first) limit = b->limit_bytes_first;
+    if (limit < budget_bytes(b, b->room_bytes_min)) limit = budget_bytes(b, b->room_bytes_min);
+    b->limit_bytes = limit;
+    budget_kv(b, store, 0, NULL);                       /* no less than the least: it cannot fail          */
 }

@@ -12,7 +12,9 @@
 
 typedef struct Budget {
     int64_t limit_bytes;        /* of the whole process                                    */
-    bool    hard;               /* somebody said so; else it is what the machine had free  */
+    bool    hard;               /* somebody said so; else it is what the machine has free, less what others may want */
+    int64_t limit_bytes_first;  /* as it was when the engine was made                      */
+    int64_t looked_us;          /* when the machine was asked last                         */
     int64_t program_bytes;      /* held before the engine was made, and some to spare      */
     int64_t dense_bytes;        /* weights that are no experts, adapters                   */
     int64_t scratch_bytes;      /* of the model and the device, for the largest step       */
@@ -42,9 +44,13 @@ static inline bool budget_shares(const Budget *budget) { return budget->room_byt
 Status budget_kv(Budget *budget, Store *store, int64_t more_bytes, Error *error);
 /* Could keys and values of one more context take n_bytes, if experts gave all they can? */
 Status budget_context(const Budget *budget, int64_t n_tokens, int64_t n_bytes, Error *error);
-/* What the program itself takes, as it stands, and what is left to spare; and scratch that only a model that does not
- * fit needs.  For plans: budget_open counts both. */
-int64_t budget_program_bytes(bool hard);
+/* Before a step: where nobody set a limit, experts give room to the machine's other programs when these grow, and take
+ * it again. */
+void   budget_yield(Budget *budget, Store *store);
+/* For plans, as budget_open counts: the limit where nobody sets one; what the program itself takes as it stands, and a
+ * little to spare; and scratch that only a model that does not fit needs. */
+int64_t budget_limit_bytes(void);
+int64_t budget_program_bytes(void);
 int64_t budget_reading_bytes(void);
 /* Everything that is counted. */
 int64_t budget_bytes(const Budget *budget, int64_t experts_bytes);

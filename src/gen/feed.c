@@ -164,6 +164,7 @@ static Status step_over(Engine *e, Feed *feeds, int n, Error *error)
     };
     for (int i = 0; i < n; i++)
         TRY(session_claim(feeds[i].session, feeds[i].session->n_tokens + feeds[i].n_tokens, error));
+    budget_yield(&e->budget, e->model->store);
     put_rows(e, feeds, n, &step);
     TRY(run(e, &step, error));
     give_back(e, feeds, n, error);
