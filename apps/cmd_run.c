@@ -8,6 +8,7 @@
 #include "embedded.h"
 #include "speak.h"
 #include "talk.h"
+#include "use_file.h"
 
 /* The newline that echo and editors put at the end is not meant for the model. */
 static Exit read_piped(const App *app, bool besides_prompt, Buffer *out)
@@ -95,6 +96,7 @@ Exit cmd_run(const App *app)
     if (code == DONE && prompt.failed) code = complain(app, NO_FIT, "out of memory for the prompt");
     if (code == DONE) code = speaker_open(&speaker, model);
     if (code == DONE) code = talking ? talk(&speaker) : answer(&speaker, &prompt);
+    use_keep(app, &speaker.loaded);
     const Exit recorded = record_close(app, &speaker.record);
     if (code == DONE) code = recorded;
     if (interrupt_pending()) code = INTERRUPTED;

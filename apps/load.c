@@ -12,6 +12,7 @@
 #include "input.h"
 #include "output.h"
 #include "progress.h"
+#include "use_file.h"
 
 /* A file when there is one of that name, otherwise the name of a built-in format. */
 static Exit choose_template(const App *app, Loaded *out, const char **source)
@@ -84,12 +85,16 @@ static Exit open_engine(const App *app, size_t n_context, const AdapterList *ada
     settings.progress      = progress_show;
     settings.progress_user = &progress;
     settings.profile       = opt_flag(o, OPT_PROFILE);
+    settings.policy        = opt_text(o, OPT_POLICY);
+    Buffer use             = use_begin(app, out->model);
+    settings.use           = use.data;
     settings.cancel        = interrupt_asked;
     settings.adapters      = adapters->all;
     settings.n_adapters    = adapters->n;
 
     const mixt_status loaded = mixt_engine_new(out->model, &settings, &out->engine, &error);
     progress_end(&progress);
+    buffer_free(&use);
     if (loaded != MIXT_OK)
         return problem(app, &error,
                        loaded == MIXT_NO_MEMORY

@@ -2,6 +2,8 @@
  * apps/use_file.c - see use_file.h. */
 #include "use_file.h"
 
+#include <mixt_tools.h>
+
 #include <string.h>
 #include <unistd.h>
 
@@ -52,4 +54,26 @@ Buffer use_path(const mixt_model *model)
     size_t first = n;
     while (first > 0 && at[first - 1] != '/') first--;
     return in_cache(at + first, n - first);
+}
+
+Buffer use_begin(const App *app, const mixt_model *model)
+{
+    mixt_error error;
+    Buffer     path = { 0 };
+    if (opt_flag(app->options, OPT_NO_LEARN) || mixt_model_read(model).n_experts == 0) return path;
+    path = use_path(model);
+    if (path.data && mixt_use_check(model, path.data, &error) == MIXT_BAD_FILE)
+        remark(app, "%s; it will be begun anew", error.text);
+    return path;
+}
+
+/* A run that wrote its answer has not failed because of this. */
+void use_keep(const App *app, const Loaded *loaded)
+{
+    mixt_error error;
+    if (!loaded->engine || opt_flag(app->options, OPT_NO_LEARN)) return;
+    Buffer path = use_path(loaded->model);
+    if (path.data && mixt_engine_learn(loaded->engine, path.data, &error) != MIXT_OK)
+        remark(app, "what was learned from use is not kept: %s", error.text);
+    buffer_free(&path);
 }

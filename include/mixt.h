@@ -200,6 +200,10 @@ typedef struct mixt_engine_options {
     const mixt_adapter *adapters;  size_t n_adapters;   /* honoured whole, or an error that names the tensor */
     int64_t          memory_bytes;  /* the whole process holds no more, keys, values and scratch included; 0: what is
                                      * free when the engine is made */
+    const char      *policy;        /* who leaves memory where not all experts fit: a name that mixt_replay_run knows;
+                                     * NULL: what `use` says, else the usual one                */
+    const char      *use;           /* what earlier runs learned (mixt_engine_learn in mixt_tools.h); a file that is
+                                     * not there, or no good, counts for nothing.  NULL: nothing */
 } mixt_engine_options;
 
 MIXT_API mixt_engine_options mixt_engine_defaults(void);

@@ -86,14 +86,21 @@ static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, c
     StoreProgress progress = { .tell = o->progress,
                                .user = o->progress_user,
                                .total_bytes = bytes.dense + (budget->n_slots ? 0 : bytes.experts) };
+    Use use;
+    engine_learned(catalog, sizes, o->use, &use);
     const ModelPlan plan = {
         .n_slots = wished ? (int)budget->n_slots : 0,
         .room_bytes = wished || !budget->n_slots ? 0 : budget->room_bytes,
         .room_bytes_max = budget->room_bytes_max,
         .max_tokens = e->n_batch,
         .lora = map,
+        .policy = o->policy || !use.policy[0] ? o->policy : use.policy,
+        .shares = use.shares,
+        .shares_rows = use.n_rows,
     };
-    TRY(model_bind(arch, catalog, sizes, e->device, &plan, &progress, &e->model, error));
+    const Status bound = model_bind(arch, catalog, sizes, e->device, &plan, &progress, &e->model, error);
+    use_free(&use);
+    TRY(bound);
     if (o->profile) TRY(engine_watch(e, error));
     TRY(work_new(e->model, e->n_batch, &e->work, error));
     if (!make_rows(e)) return fail_memory(error, "the rows of a step");
@@ -144,6 +151,7 @@ void engine_free(Engine *e)
     model_free(e->model);
     device_close(e->device);
     arena_free(&e->arena);
+    free(e->uses_told);
     pthread_mutex_destroy(&e->lock);
     free(e);
 }

@@ -19,6 +19,8 @@ typedef struct EngineOptions {
     int64_t     n_batch;                /* rows per step at most                           */
     int64_t     memory_bytes;           /* what the process may hold at most; 0: what the machine has free */
     int64_t     n_slots;                /* experts in memory; 0: all, or as many as fit    */
+    const char *policy;                 /* who leaves memory (store/policy.h); NULL: what `use` says, else the usual one */
+    const char *use;                    /* what earlier runs learned (store/use.h), if it is there and good; NULL: nothing */
     bool        profile;                /* time every op: see engine_profile               */
     const AdapterUse *adapters;  int n_adapters;    /* beside the weights; files may be closed afterwards */
     int       (*cancel)(void *user);    /* asked between layers; non-zero ends the step    */
@@ -44,6 +46,9 @@ Status engine_new(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
                   const EngineOptions *options, Engine **out, Error *error);
 void   engine_free(Engine *engine);
 EngineStats engine_stats(Engine *engine);
+/* Adds to the file at `path` which experts were used since the engine was made, or since this was last asked.  Nothing
+ * where they all lie in memory. */
+Status engine_learn(Engine *engine, const Catalog *catalog, const char *path, Error *error);
 /* Where the time of steps went since the engine was made or last asked with `reset`; the last row is the time between
  * ops.  How many rows there are: 0 when the engine was made without a profile. */
 int engine_profile(Engine *engine, bool reset, ProfileRow rows[PROFILE_ROWS_MAX]);

@@ -4,6 +4,7 @@
 #define GEN_PARTS_H
 
 #include "gen/engine.h"
+#include "store/use.h"
 
 #include <pthread.h>
 
@@ -18,6 +19,7 @@ struct Engine {
     int           (*cancel)(void *user);
     void           *cancel_user;
     EngineStats     stats;
+    int64_t        *uses_told;          /* [L*E] what engine_learn has told; NULL: nothing yet */
     /* one step's rows, [n_batch] each */
     Arena           arena;
     int32_t        *tokens, *positions, *wanted, **experts;
@@ -42,6 +44,9 @@ struct Session {
 /* The ledger counts what the session's first n_tokens positions take; where experts share the room, they give it.
  * The lock is held. */
 Status session_claim(Session *session, int64_t n_tokens, Error *error);
+
+/* What the file at `path` knows of this model; nothing where there is no such file. */
+void engine_learned(const Catalog *catalog, const Sizes *sizes, const char *path, Use *out);
 
 /* Attaches a profile to the device; the model is bound. */
 Status engine_watch(Engine *engine, Error *error);

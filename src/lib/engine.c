@@ -34,6 +34,8 @@ static Status engine_open(const mixt_model *m, const mixt_engine_options *o, con
         .progress = o->progress,
         .progress_user = o->progress_user,
         .profile = o->profile,
+        .policy = o->policy,
+        .use = o->use,
         .adapters = adapters->uses,
         .n_adapters = adapters->n,
     };

@@ -229,3 +229,25 @@ mixt_status mixt_use_learn(const mixt_model *model, const mixt_trace *trace, con
     Error inside = { 0 };
     return answer(error, learn(model, &trace->trace, policy, path, &inside), &inside);
 }
+
+static Status check_use(const mixt_model *m, const char *path, Error *error)
+{
+    uint64_t mark;
+    Use use;
+    TRY(use_mark(&m->catalog, &mark, error));
+    TRY(use_read(path, mark, (int)m->sizes.n_layers, (int)m->sizes.n_experts, &use, error));
+    use_free(&use);
+    return OK;
+}
+
+mixt_status mixt_use_check(const mixt_model *model, const char *path, mixt_error *error)
+{
+    Error inside = { 0 };
+    return answer(error, check_use(model, path, &inside), &inside);
+}
+
+mixt_status mixt_engine_learn(mixt_engine *engine, const char *path, mixt_error *error)
+{
+    Error inside = { 0 };
+    return answer(error, engine_learn(engine->engine, &engine->model->catalog, path, &inside), &inside);
+}

@@ -168,7 +168,8 @@ static Status bind_experts(Binder *b, const ModelPlan *plan, Loader *loader)
                                  .n_layers = (int)b->sizes->n_layers,
                                  .n_experts = (int)b->sizes->n_experts };
     CacheOptions cache = { .room_bytes = plan->room_bytes, .room_bytes_max = plan->room_bytes_max,
-                           .policy = plan->policy, .buffered = plan->buffered };
+                           .policy = plan->policy, .shares = plan->shares,
+                           .shares_rows = plan->shares_rows, .buffered = plan->buffered };
     if (!cache.room_bytes && plan->n_slots < source.n_layers * source.n_experts)
         cache.room_bytes = plan->n_slots * store_expert_room(b->device, &source);
     read_as_used(b, &source, &cache);

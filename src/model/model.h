@@ -106,6 +106,8 @@ typedef struct ModelPlan {
     int64_t  room_bytes;                /* that experts may take, instead of a number of them; 0: see n_slots */
     int64_t  room_bytes_max;            /* the store's resize may go up to here            */
     const char *policy;                 /* who leaves that room; NULL: the usual one       */
+    const float *shares;                /* what earlier runs learned of use (store/use.h); NULL: nothing */
+    int64_t  shares_rows;
     int      look_ahead;                /* 0 to LOOK_AHEAD_MAX layers                      */
     bool     buffered;                  /* experts are read through the page cache         */
     int64_t  max_tokens;                /* T                                               */

@@ -579,6 +579,11 @@ static StoreStats cache_stats(const Store *s)
     return stats;
 }
 
+static const int64_t *cache_uses(const Store *s)
+{
+    return policy_uses(((const Cache *)s)->policy);
+}
+
 static void cache_close(Store *s)
 {
     Cache *c = (Cache *)s;
@@ -609,6 +614,7 @@ static const StoreOps cache_ops = {
     .unpin = cache_unpin,
     .resize = cache_resize,
     .stats = cache_stats,
+    .uses = cache_uses,
     .close = cache_close,
 };
 
@@ -664,6 +670,7 @@ static Status cache_make(Cache *c, const StoreSource *source, const CacheOptions
     if (!make_tables(c)) return fail_memory(error, "the expert store");
     TRY(make_places(c, error));
     TRY(policy_new(o->policy, c->n_layers, c->n_experts, &c->policy, error));
+    if (o->shares) policy_prime(c->policy, o->shares, o->shares_rows);
     return reader_new(c->device, source, o->buffered, &c->reader, error);
 }
 

@@ -66,6 +66,8 @@ typedef struct StoreOps {
      * room the store was made for; a store that holds everything refuses. */
     Status     (*resize)  (Store *s, int64_t room_bytes, Error *error);
     StoreStats (*stats)   (const Store *s);
+    /* [L*E] rows that each expert served; NULL: a store that keeps no account. */
+    const int64_t *(*uses)(const Store *s);
     void       (*close)   (Store *s);
 } StoreOps;
 
@@ -114,6 +116,8 @@ typedef struct CacheOptions {
     int64_t     room_bytes;     /* that experts may take; at least store_expert_room()     */
     int64_t     room_bytes_max; /* resize() may go up to here; 0: room_bytes               */
     const char *policy;         /* who leaves (store/policy.h); NULL: the usual one        */
+    const float *shares;        /* what earlier runs learned, as policy_prime; NULL: nothing */
+    int64_t     shares_rows;
     bool        buffered;       /* read through the system's page cache even where it is not necessary */
 } CacheOptions;
 

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * gen/learn.c - what earlier runs learned of which experts are used, and what this run adds to it. */
+#include "gen/parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void engine_learned(const Catalog *catalog, const Sizes *sizes, const char *path, Use *out)
+{
+    uint64_t mark;
+    *out = (Use){ 0 };
+    if (!path || sizes->dense || use_mark(catalog, &mark, NULL) != OK) return;
+    if (use_read(path, mark, (int)sizes->n_layers, (int)sizes->n_experts, out, NULL) != OK) *out = (Use){ 0 };
+}
+
+/* Rows served since this was last asked; what was told is remembered. */
+static Status news(Engine *e, const int64_t *uses, int64_t *out, Error *error)
+{
+    const size_t n = (size_t)(e->model->sizes.n_layers * e->model->sizes.n_experts);
+    if (!e->uses_told) e->uses_told = calloc(n, sizeof *e->uses_told);
+    if (!e->uses_told) return fail_memory(error, "the use of experts");
+    for (size_t i = 0; i < n; i++) out[i] = uses[i] - e->uses_told[i];
+    memcpy(e->uses_told, uses, n * sizeof *uses);
+    return OK;
+}
+
+static Status learn(Engine *e, const int64_t *rows, const Catalog *catalog, const char *path, Error *error)
+{
+    const Sizes *s = &e->model->sizes;
+    const int n_layers = (int)s->n_layers, n_experts = (int)s->n_experts;
+    uint64_t mark;
+    Use use;
+    TRY(use_mark(catalog, &mark, error));
+    if (use_read(path, mark, n_layers, n_experts, &use, NULL) != OK)
+        TRY(use_new(mark, n_layers, n_experts, &use, error));
+    use_learn(&use, rows, (int)s->n_used);
+    const Status status = use_write(&use, path, error);
+    use_free(&use);
+    return status;
+}
+
+Status engine_learn(Engine *e, const Catalog *catalog, const char *path, Error *error)
+{
+    const Store *store = e->model->store;
+    if (!store->ops->uses) return OK;
+    int64_t *rows = calloc((size_t)(e->model->sizes.n_layers * e->model->sizes.n_experts), sizeof *rows);
+    if (!rows) return fail_memory(error, "the use of experts");
+    pthread_mutex_lock(&e->lock);
+    Status status = news(e, store->ops->uses(store), rows, error);
+    pthread_mutex_unlock(&e->lock);
+    if (status == OK) status = learn(e, rows, catalog, path, error);
+    free(rows);
+    return status;
+}
