@@ -32,11 +32,6 @@ static Exit choose_machine(const App *app, mixt_machine *out, bool *stored)
 
 /* ---- the wish ---- */
 
-static mixt_kv kv_named(const char *name)
-{
-    return strcmp(name, "f32") == 0 ? MIXT_KV_F32 : strcmp(name, "q8_0") == 0 ? MIXT_KV_Q8_0 : MIXT_KV_F16;
-}
-
 static mixt_plan_options wish_of(const Options *o, const mixt_machine *machine)
 {
     mixt_plan_options wish = mixt_plan_defaults();
@@ -51,7 +46,7 @@ static mixt_plan_options wish_of(const Options *o, const mixt_machine *machine)
     wish.n_prompt     = (size_t)opt_whole(o, OPT_PLAN_PROMPT);
     wish.expert_slots = (size_t)opt_whole(o, OPT_EXPERT_SLOTS);
     wish.n_threads    = (int)opt_whole(o, OPT_THREADS);
-    wish.kv           = kv_named(opt_text(o, OPT_KV));
+    wish.kv           = load_kv(opt_text(o, OPT_KV));
     if (opt_given(o, OPT_HIT_RATE)) wish.hit_rate = opt_real(o, OPT_HIT_RATE);
     return wish;
 }

@@ -63,7 +63,7 @@ static size_t piece_of(size_t n_batch)
     return n_batch < ENOUGH ? ENOUGH / n_batch * n_batch : n_batch;
 }
 
-static mixt_kv kv_of(const char *name)
+mixt_kv load_kv(const char *name)
 {
     return strcmp(name, "f32") == 0 ? MIXT_KV_F32 : strcmp(name, "q8_0") == 0 ? MIXT_KV_Q8_0 : MIXT_KV_F16;
 }
@@ -77,7 +77,7 @@ static Exit open_engine(const App *app, size_t n_context, const AdapterList *ada
     settings.device        = opt_text(o, OPT_DEVICE);
     settings.cpu_set       = opt_text(o, OPT_CPU);
     settings.n_threads     = (int)opt_whole(o, OPT_THREADS);
-    settings.kv            = kv_of(opt_text(o, OPT_KV));
+    settings.kv            = load_kv(opt_text(o, OPT_KV));
     settings.n_batch       = (size_t)opt_whole(o, OPT_BATCH);
     out->piece             = piece_of(settings.n_batch);
     settings.memory_bytes  = opt_whole(o, OPT_MEMORY);

@@ -22,6 +22,8 @@ Exit load_quietly(const App *app, const char *path, bool vocab_only, Loaded *out
 /* Its weights, and a session of n_context tokens (0: as the model was trained). */
 Exit load_network(const App *app, size_t n_context, Loaded *out);
 void load_free(Loaded *loaded);
+/* What --kv says. */
+mixt_kv load_kv(const char *name);
 
 /* The session holds exactly these tokens; the prefix it has is kept.  In pieces, with a bar.
  * n_reused may be NULL. */

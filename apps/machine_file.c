@@ -40,6 +40,14 @@ bool machine_stored(const App *app, mixt_machine *out)
     return status == MIXT_OK;
 }
 
+bool machine_known(mixt_machine *out)
+{
+    Buffer     path  = machine_path(false);
+    const bool known = path.data && mixt_machine_read(path.data, out, NULL) == MIXT_OK;
+    buffer_free(&path);
+    return known;
+}
+
 double machine_rate(const mixt_rate *rates, int n, int n_threads)
 {
     for (int i = 0; i < n; i++)

@@ -13,6 +13,8 @@
 Buffer machine_path(bool make);
 /* What the last mixt doctor found.  When that cannot be used, one remark says why: false. */
 bool   machine_stored(const App *app, mixt_machine *out);
+/* The same without a word. */
+bool   machine_known(mixt_machine *out);
 /* The rate of exactly so many threads; 0: not measured. */
 double machine_rate(const mixt_rate *rates, int n, int n_threads);
 

@@ -27,4 +27,20 @@ enum { PLAN_TEXT_MAX = 32 };
 /* "0.43", "12.5", "335". */
 const char *plan_rate(double per_s, char out[PLAN_TEXT_MAX]);
 
+/* ---- before a run, and after it ---- */
+
+typedef struct Prediction {
+    mixt_plan_options wish;
+    mixt_plan_info    info;
+    mixt_machine      machine;
+    bool              made, has_speeds;     /* nothing is known of a machine that mixt doctor never saw */
+} Prediction;
+
+/* One line on stderr before a model is loaded, where loading takes a while or the disk will be needed: how much
+ * of it lies where, and how fast that will be.  A plan that cannot be made says nothing: what follows will. */
+void plan_before(const App *app, const mixt_model *model, size_t n_context, Prediction *out);
+/* What a run did, beside what was predicted for so many tokens. */
+typedef struct Done { size_t n_prompt, n_written; int64_t prompt_us, written_us; } Done;
+void plan_after(const Prediction *prediction, const mixt_model *model, const Done *done);
+
 #endif

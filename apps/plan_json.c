@@ -27,6 +27,7 @@ static void json_step(Json *json, const char *key, const mixt_plan_step *s)
     json_key_real(json, "kv_bytes", s->kv_bytes);
     json_key_real(json, "disk_bytes", s->disk_bytes);
     json_key_real(json, "operations", s->operations);
+    json_key_real(json, "resident", s->resident);
     json_key_real(json, "memory_s", s->memory_s);
     json_key_real(json, "compute_s", s->compute_s);
     json_key_real(json, "other_s", s->other_s);

@@ -97,7 +97,8 @@ static void show_classes(const PlanView *v)
     for (size_t k = 0; k < n; k++) {
         const bool slotted = strcmp(c[k].name, "experts") == 0 || (i->dense && strcmp(c[k].name, "feed-forward") == 0);
         if (slotted) place_of_experts(i, where);
-        else snprintf(where, sizeof where, "memory: %s", k == 0 ? "every token looks up its row" : "every token needs it");
+        else
+            snprintf(where, sizeof where, "memory: every token %s", k == 0 ? "looks up its row" : "needs it");
         size_line(c[k].name, c[k].n_bytes, c[k].bytes_per_token, where);
         explain(v, "%lld parameters in %s%s", (long long)c[k].n_values, c[k].formats,
                 slotted && !i->dense ? "; a token uses its share of the experts" : "");
@@ -114,8 +115,8 @@ static void show_rest(const PlanView *v)
     size_line("keys, values", i->kv_bytes, 0, where);
     explain(v, "%s%lld tokens, in whole pages, of %lld bytes each", sessions, (long long)i->n_context,
             (long long)i->kv_bytes_per_token);
-    snprintf(where, sizeof where, "memory: steps of at most %lld rows, %d thread%s", (long long)i->n_batch, i->n_threads,
-             i->n_threads == 1 ? "" : "s");
+    snprintf(where, sizeof where, "memory: steps of at most %lld rows, %d thread%s", (long long)i->n_batch,
+             i->n_threads, i->n_threads == 1 ? "" : "s");
     size_line("scratch", i->scratch_bytes, 0, where);
     explain(v, "counted by the allocator that the engine uses");
     size_line("program", i->spare_bytes, 0, "memory: itself, tokenizer, page tables");
@@ -137,9 +138,11 @@ static void explain_step(const PlanView *v, const mixt_plan_step *s)
     const mixt_plan_info *i = &v->info;
     char a[PLAN_TEXT_MAX], b[PLAN_TEXT_MAX], c[PLAN_TEXT_MAX], d[PLAN_TEXT_MAX];
     explain(v, "memory %s: %s of weights (%.2f experts a layer) and %s of keys and values at %.1f GB/s",
-            duration(s->memory_s, a), amount(s->weight_bytes, b), s->experts, amount(s->kv_bytes, c), i->read_per_s / 1e9);
-    explain(v, "products %s: %.1f G at %.0f G/s of int8, %.0f of floats; the rest of the step %s", duration(s->compute_s, a),
-            s->operations / 1e9, i->int8_per_s / 1e9, i->f32_per_s / 1e9, duration(s->other_s, d));
+            duration(s->memory_s, a), amount(s->weight_bytes, b), s->experts, amount(s->kv_bytes, c),
+            i->read_per_s / 1e9);
+    explain(v, "products %s: %.1f G at %.0f G/s of int8, %.0f of floats; the rest of the step %s",
+            duration(s->compute_s, a), s->operations / 1e9, i->int8_per_s / 1e9, i->f32_per_s / 1e9,
+            duration(s->other_s, d));
     if (s->disk_bytes > 0)
         explain(v, "beside it the disk, %s: %s at %.2f GB/s; the slower side counts: %s", duration(s->disk_s, a),
                 amount(s->disk_bytes, b), i->disk_per_s / 1e9, duration(s->seconds, c));
@@ -148,7 +151,7 @@ static void explain_step(const PlanView *v, const mixt_plan_step *s)
 /* What is worth the most to change. */
 static const char *bound_by(const mixt_plan_step *s)
 {
-    if (s->disk_s >= s->memory_s + s->compute_s + s->other_s) return "the disk";
+    if (s->disk_s >= s->seconds) return "the disk";
     return s->memory_s >= s->compute_s ? "memory" : "products";
 }
 
@@ -159,7 +162,7 @@ static void show_speed(const PlanView *v)
     out_format("\nwrites        %s tokens/s, %s a token, held by %s", plan_rate(i->first.tokens_per_s, a),
                duration(i->first.seconds, b), bound_by(&i->first));
     if (i->why != MIXT_PLAN_ALL_FIT)
-        out_format("; %.0f %% of experts found in memory", 100 * i->hit_rate);
+        out_format("; %.0f %% of experts found in memory", 100 * i->first.resident);
     out_text("\n");
     explain_step(v, &i->first);
     out_format("              %s with %lld tokens before it; %s when %lld write together\n",
@@ -259,7 +262,8 @@ static void show_tables(const PlanView *v)
     size_t n_types, n_places;
     const mixt_plan_type  *types  = mixt_plan_types(v->plan, &n_types);
     const mixt_plan_place *places = mixt_plan_places(v->plan, &n_places);
-    out_format("\n%-*s%s\n", CELL, " format        GB  in RAM   writes    reads", "fits on                           in RAM   writes");
+    out_format("\n%-*s%s\n", CELL, " format        GB  in RAM   writes    reads",
+               "fits on                           in RAM   writes");
     for (size_t i = 0; i < n_types || i < n_places; i++) {
         char left[96] = "", right[96] = "";
         if (i < n_types) type_cell(&types[i], left);

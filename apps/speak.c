@@ -117,6 +117,7 @@ Exit speaker_open(Speaker *s, const char *path)
     if (code == DONE && !s->loaded.info.tokenizer)
         code = complain(s->app, BAD_DATA, "%s: has no tokenizer; put its tokenizer.model beside it",
                         path);
+    if (code == DONE) plan_before(s->app, s->loaded.model, (size_t)opt_whole(o, OPT_CTX), &s->predicted);
     if (code == DONE) code = load_network(s->app, (size_t)opt_whole(o, OPT_CTX), &s->loaded);
     if (code == DONE) code = speaker_sampler(s);
     mixt_error error;
@@ -278,6 +279,8 @@ static void report_timings(const Speaker *s)
                 (double)(now.expert_wait_us - s->before.expert_wait_us) * 1e-6, (long long)pins,
                 100 * (double)hits / (double)pins,
                 amount_bytes((double)(now.expert_read_bytes - s->before.expert_read_bytes), read));
+    const Done done = { s->n_prompt - s->n_reused, s->generated.n_tokens, s->prompt_us, s->generated.us };
+    plan_after(&s->predicted, s->loaded.model, &done);
 }
 
 /* The passes that wrote the answer: the one over the last token of the prompt wrote its first word.

@@ -7,12 +7,14 @@
 #include "encode.h"
 #include "experts.h"
 #include "json.h"
+#include "plan.h"
 #include "record.h"
 
 typedef struct Speaker {
     const App     *app;
     Loaded         loaded;
     Recording      record;
+    Prediction     predicted;
     mixt_sampler  *sampler;
     uint64_t       seed;
     int            speculate;       /* as mixt_generate_options has it                     */

@@ -180,11 +180,12 @@ typedef struct mixt_plan_options {
     double      hit_rate;               /* share of experts found in memory, 0 to 1; negative: as if routing were even */
 } mixt_plan_options;
 
-/* One pass over the network: the sum behind a speed.  seconds = max(memory_s + compute_s + other_s, disk_s). */
+/* One pass over the network: the sum behind a speed.  seconds = max(hypot(memory_s, compute_s) + other_s, disk_s). */
 typedef struct mixt_plan_step {
     int64_t n_rows, n_before;           /* rows, and positions before them                      */
     double  experts;                    /* different ones that a layer touches, expected        */
     double  weight_bytes, kv_bytes, disk_bytes, operations;
+    double  resident;                   /* share of the experts' bytes found in memory          */
     double  memory_s, compute_s, other_s, disk_s, seconds, tokens_per_s;
 } mixt_plan_step;
 

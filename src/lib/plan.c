@@ -177,15 +177,12 @@ static Status take_machine(const mixt_plan_options *o, mixt_plan_info *info, Pla
 /* The engine's own count, and the device's, of what a step of so many rows needs. */
 static int64_t scratch_bytes(const Sizes *s, int n_threads, int64_t n_batch, int64_t n_context)
 {
-    const int64_t heads = s->n_heads * s->head_size, widest = heads > s->width ? heads : s->width;
-    const DeviceLimits limits = {
-        .n_tokens = n_batch, .n_cols = widest > s->hidden ? widest : s->hidden, .n_width = s->width,
-        .n_hidden = s->hidden, .n_used = s->n_used, .n_heads = s->n_heads, .head_size = s->head_size,
-    };
+    const DeviceLimits limits = model_limits(s, n_batch, 0);
     return work_bytes(s, n_batch) + device_work_bytes("cpu", &limits, n_threads, n_context);
 }
 
-static Status take_wish(const mixt_plan *p, const mixt_plan_options *o, mixt_plan_info *info, PlanWish *out, Error *error)
+static Status take_wish(const mixt_plan *p, const mixt_plan_options *o, mixt_plan_info *info, PlanWish *out,
+                        Error *error)
 {
     static const Format caches[] = { [MIXT_KV_F16] = F16, [MIXT_KV_F32] = F32, [MIXT_KV_Q8_0] = Q8_0 };
     const Sizes *s = &p->sizes;
@@ -209,6 +206,7 @@ static Status take_wish(const mixt_plan *p, const mixt_plan_options *o, mixt_pla
         .n_together = o->n_together ? (int64_t)o->n_together : 8,
         .n_slots = o->expert_slots <= INT32_MAX ? (int64_t)o->expert_slots : INT32_MAX,
         .kv = caches[o->kv],
+        .page_tokens = PAGE_TOKENS,
         .spare_bytes = SPARE_DEFAULT,
         .hit_rate = o->hit_rate,
     };
@@ -239,7 +237,7 @@ static void forget_speeds(mixt_plan *p)
 static mixt_plan_step give_step(const PlanStep *s)
 {
     return (mixt_plan_step){ s->n_rows, s->n_before, s->experts, s->weight_bytes, s->kv_bytes, s->disk_bytes,
-                             s->products, s->memory_s, s->product_s, s->other_s, s->disk_s, s->step_s,
+                             s->products, s->resident, s->memory_s, s->product_s, s->other_s, s->disk_s, s->step_s,
                              s->tokens_per_s };
 }
 
@@ -252,7 +250,6 @@ static void give_sizes(const mixt_plan *p, const PlanModel *m, const PlanWish *w
     info->n_experts = m->n_experts;
     info->n_used = m->n_used;
     info->n_trained = m->n_context;
-    info->kv_bytes = wish->kv_bytes;
     info->kv_bytes_per_token = m->n_layers * format_row_bytes(wish->kv, m->kv_values);
     info->scratch_bytes = wish->scratch_bytes;
     info->spare_bytes = wish->spare_bytes;
@@ -263,6 +260,7 @@ static void give_plan(const Plan *plan, const PlanModel *m, mixt_plan_info *info
     info->weight_bytes = plan->weight_bytes;
     info->dense_bytes = plan->dense_bytes;
     info->experts_bytes = plan->experts_bytes;
+    info->kv_bytes = plan->kv_bytes;
     info->used_bytes = plan->slots.used_bytes;
     info->least_bytes = plan->slots.need_bytes;
     info->all_bytes = plan->slots.all_bytes;
@@ -428,7 +426,6 @@ static Status fill(mixt_plan *p, const mixt_plan_options *o, Error *error)
     TRY(make_table(p, recipe, &m, error));
     TRY(take_machine(o, &p->info, &machine, error));
     TRY(take_wish(p, o, &p->info, &wish, error));
-    wish.kv_bytes = plan_kv_bytes(&m, wish.kv, wish.n_context, PAGE_TOKENS) * wish.n_sessions;
 
     plan_make(&m, &machine, &wish, &plan);
     p->info.type = recipe ? recipe->name : "as stored";

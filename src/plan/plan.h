@@ -62,29 +62,30 @@ typedef struct PlanWish {
     int64_t n_together;                 /* sequences that write together                   */
     int64_t n_slots;                    /* experts in memory; 0: as many as fit            */
     Format  kv;
-    int64_t kv_bytes, scratch_bytes, spare_bytes;       /* all sessions                    */
+    int64_t page_tokens;                /* keys and values come in pages of so many        */
+    int64_t scratch_bytes, spare_bytes;
     double  hit_rate;                   /* known from use; negative: as if routing were even */
 } PlanWish;
 
 /* ---- the answer ---- */
 
-/* One pass of n_rows rows over the network, n_before positions before each.  Memory and products
- * take turns on a core; the disk works beside them. */
+/* One pass of n_rows rows over the network, n_before positions before each. */
 typedef struct PlanStep {
     int64_t n_rows, n_before;
     double  experts;                    /* different ones that a layer touches             */
     double  weight_bytes, kv_bytes;     /* read from memory                                */
     double  disk_bytes;
     double  products;
+    double  resident;                   /* share of what its experts need that is in memory */
     double  memory_s, product_s, other_s, disk_s;
-    double  step_s;                     /* max(memory_s + product_s + other_s, disk_s)     */
+    double  step_s;                     /* max(sqrt(memory_s^2 + product_s^2) + other_s, disk_s) */
     double  tokens_per_s;
 } PlanStep;
 
 typedef struct Plan {
-    int64_t  weight_bytes, dense_bytes, experts_bytes;
-    Slots    slots;
-    double   hit_rate;                  /* 1: all in memory                                */
+    int64_t  weight_bytes, dense_bytes, experts_bytes, kv_bytes;
+    Slots    slots;                     /* when every context is full                      */
+    double   hit_rate;                  /* likewise; 1: all in memory                      */
     PlanStep first, last, together;     /* writing: with an empty context, a full one; n_together at once */
     PlanStep prompt;                    /* one piece of it                                 */
     int64_t  n_pieces;

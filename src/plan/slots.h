@@ -6,7 +6,7 @@
 
 #include "base/base.h"
 
-enum { SPARE_DEFAULT = 192 << 20 };     /* the program itself, the tokenizer, page tables  */
+enum { SPARE_DEFAULT = 64 << 20 };      /* the program itself, the tokenizer, page tables  */
 
 typedef struct SlotsAsk {
     int64_t budget_bytes;               /* of the whole process                            */
