@@ -184,6 +184,14 @@ static float lru_wait(const Policy *p, int32_t key, int layer)
     return (float)(p->now - p->last_used[key]);
 }
 
+/* Every layer has a share of the room, and lru in it.
+ * Source: Eliseev, Mazur, "Fast Inference of Mixture-of-Experts Language Models with Offloading", arXiv 2312.17238. */
+static float layer_wait(const Policy *p, int32_t key, int layer)
+{
+    const float age = lru_wait(p, key, layer);
+    return p->layer_of[key] == layer ? age : -1 / (1 + age);
+}
+
 static float lfu_wait(const Policy *p, int32_t key, int layer)
 {
     (void)layer;
@@ -200,6 +208,7 @@ static float hot_wait(const Policy *p, int32_t key, int layer)
 const PolicyKind policy_kinds[] = {
     { POLICY_DEFAULT, "the longest expected wait goes, by frequency, recency and layer", next_wait },
     { "lru", "the least recently used goes", lru_wait },
+    { "layer", "the least recently used of the same layer goes", layer_wait },
     { "lfu", "the least frequently used goes; old uses fade", lfu_wait },
     { "hot", "the most used half stays, the rest goes by lru", hot_wait },
 };

@@ -9,7 +9,7 @@ import unittest
 
 from support import Case, environment, main, mixt, model, scratch
 
-POLICIES = ["next", "lru", "lfu", "hot", "oracle"]
+POLICIES = ["next", "lru", "layer", "lfu", "hot", "oracle"]
 
 
 def trace(name, steps, layers=1, experts=3, used=1):

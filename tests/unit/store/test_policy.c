@@ -62,6 +62,17 @@ static void test_lru(void **state)
     policy_free(p);
 }
 
+/* Older ones of other layers stay. */
+static void test_layer(void **state)
+{
+    (void)state;
+    Policy *p = make("layer", 2, 3);
+    for (int expert = 0; expert < 3; expert++) steps(p, 2, 3, expert, 1);
+    assert_int_equal(victim(p, (int32_t[]){ 0, 5, 4 }, 3, 1), 4);
+    assert_int_equal(victim(p, (int32_t[]){ 1, 0 }, 2, 1), 0);
+    policy_free(p);
+}
+
 static void test_lfu_and_hot_keep_what_is_used_often(void **state)
 {
     (void)state;
@@ -144,6 +155,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_lru),
+        cmocka_unit_test(test_layer),
         cmocka_unit_test(test_lfu_and_hot_keep_what_is_used_often),
         cmocka_unit_test(test_next_counts_layers),
         cmocka_unit_test(test_next_in_a_sweep),
