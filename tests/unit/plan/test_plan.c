@@ -135,7 +135,8 @@ static PlanWish some_wish(Rng *rng)
     static const Format caches[] = { F16, F32, Q8_0 };
     return (PlanWish){ .budget_bytes = between(rng, 1, 64) << 30, .n_context = between(rng, 1, 65536),
                        .n_sessions = between(rng, 1, 4), .n_rows = between(rng, 1, 1024),
-                       .n_prompt = between(rng, 1, 4096), .n_together = between(rng, 1, 16), .kv = caches[between(rng, 0, 2)], .page_tokens = 64,
+                       .n_prompt = between(rng, 1, 4096), .n_together = between(rng, 1, 16),
+                       .kv = caches[between(rng, 0, 2)], .page_tokens = 64,
                        .scratch_bytes = 100 << 20, .spare_bytes = SPARE_DEFAULT, .hit_rate = -1 };
 }
 
