@@ -9,7 +9,7 @@
  *     the end     checksums, sync; head ("whole"), sync; PATH.part becomes PATH; the source is removed
  *
  * So whenever it ends, each byte is in PATH.part if a note or the head says so, and else in the source.
- * docs/decisions/0009 says why. */
+ * docs/decisions/0010 says why. */
 #include "quantize/pack_parts.h"
 
 #include "base/checksum.h"
