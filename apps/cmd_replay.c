@@ -121,7 +121,8 @@ static void show_verdict(const mixt_replay *r)
     const mixt_replay_row *chosen = &r->rows[r->chosen], *oracle = &r->rows[r->n_rows - 1], *lru = row_of(r, "lru");
     const double           here = 100 * mean(chosen->second);
     out_format("\n* %s: %s.\n", chosen->policy, chosen->what);
-    out_format("  Chosen on the first half, judged on the second: %.1f %% in memory, the mean of the budgets;\n  ", here);
+    out_format("  Chosen on the first half, judged on the second: %.1f %% in memory, the mean of the budgets;\n  ",
+               here);
     if (lru && lru != chosen) out_format("%.1f points more than lru, ", here - 100 * mean(lru->second));
     out_format("%.1f below the oracle, which knows the future.\n", 100 * mean(oracle->second) - here);
 }

@@ -19,8 +19,8 @@ typedef struct EngineOptions {
     int64_t     n_batch;                /* rows per step at most                           */
     int64_t     memory_bytes;           /* what the process may hold at most; 0: what the machine has free */
     int64_t     n_slots;                /* experts in memory; 0: all, or as many as fit    */
-    const char *policy;                 /* who leaves memory (store/policy.h); NULL: what `use` says, else the usual one */
-    const char *use;                    /* what earlier runs learned (store/use.h), if it is there and good; NULL: nothing */
+    const char *policy;                 /* who leaves memory (store/policy.h); NULL: as `use` says, else the usual */
+    const char *use;                    /* file of what earlier runs learned (store/use.h), if it is good, or NULL */
     bool        profile;                /* time every op: see engine_profile               */
     const AdapterUse *adapters;  int n_adapters;    /* beside the weights; files may be closed afterwards */
     int       (*cancel)(void *user);    /* asked between layers; non-zero ends the step    */

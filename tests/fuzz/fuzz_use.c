@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/fuzz/fuzz_use.c - any bytes as what was learned from use; the digest at the end is made to fit, so that the rest
- * is looked at. */
+ * tests/fuzz/fuzz_use.c - any bytes as what was learned from use; the digest at the end is made to fit, so
+ * that the rest is looked at. */
 #include <stdlib.h>
 #include <string.h>
 

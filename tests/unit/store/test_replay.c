@@ -81,8 +81,8 @@ static void test_waves_by_hand(void **state)
     (void)state;
     Trace t = trace_of(1, 4, 2);
     Error error;
-    for (int i = 0; i < 6; i++)
-        assert_int_equal(trace_add(&t, (const int32_t *const[]){ (int32_t[]){ 0, 1 }, (int32_t[]){ 2, 3 } }, 2, &error), OK);
+    const int32_t *const rows[] = { (int32_t[]){ 0, 1 }, (int32_t[]){ 2, 3 } };
+    for (int i = 0; i < 6; i++) assert_int_equal(trace_add(&t, rows, 2, &error), OK);
     for (int i = 0; i < n_policy_kinds; i++) expect(&t, policy_kinds[i].name, 2, 4, 6);
     trace_free(&t);
 }

@@ -126,7 +126,8 @@ static void test_bad_bytes(void **state)
     trace_free(&t);
     char *bytes = slurp(path_of("t"), &n), *bent = malloc(n + 1);
     for (size_t i = 0; i < n; i++) expect_bad(bytes, i, "");        /* cut anywhere               */
-    enum { LAYERS = 8, EXPERTS = 12, USED = 16, NAME = 20, EACH = 24, STEP = 32 + 7, COUNT = STEP + 4, FIRST = COUNT + 2 };
+    enum { LAYERS = 8, EXPERTS = 12, USED = 16, NAME = 20, EACH = 24 };
+    enum { STEP = 32 + 7, COUNT = STEP + 4, FIRST = COUNT + 2 };
     const struct { size_t at; char value; const char *words; } bends[] = {
         { 0, 'x', "MIXTRTE1" },     { LAYERS, 0, "layers" },    { LAYERS + 1, 127, "layers" },
         { EXPERTS, 0, "experts" },  { USED, 5, "used" },        { USED + 3, -1, "used" },
