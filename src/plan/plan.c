@@ -46,10 +46,12 @@ static bool has_blocks(Format format)
     return format_info[format].block_values > 1;
 }
 
-/* `share` of a class is read once, and multiplied with n_rows rows where a row uses `used` of it. */
+/* `share` of a class is read once, and multiplied with n_rows rows where a row uses `used` of it.  The first row that a
+ * weight meets costs as much as two: it is unpacked then (measured from 1 to 128 rows). */
 static void add_class(const Pass *p, PlanClass class, double share, double used, double n_rows)
 {
     const PlanModel *m = p->model;
+    const double rows = share > 0 ? used * n_rows / share : 0, unpacking = rows > 0 ? (rows + 1) / rows : 1;
     for (int f = 0; f < N_FORMATS; f++) {
         const double bytes = (double)m->bytes[class][f] * share;
         const double products = 2 * (double)m->values[class][f] * used * n_rows;
@@ -58,7 +60,7 @@ static void add_class(const Pass *p, PlanClass class, double share, double used,
         p->step->weight_bytes += bytes;
         p->step->products += products;
         p->step->memory_s += bytes / (p->machine->read_bytes * format_rates[f].read);
-        p->step->product_s += products / (peak * format_rates[f].peak);
+        p->step->product_s += unpacking * products / (peak * format_rates[f].peak);
     }
 }
 
