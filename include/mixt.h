@@ -204,6 +204,8 @@ typedef struct mixt_engine_options {
                                      * NULL: what `use` says, else the usual one                */
     const char      *use;           /* what earlier runs learned (mixt_engine_learn in mixt_tools.h); a file that is
                                      * not there, or no good, counts for nothing.  NULL: nothing */
+    int              look_ahead;    /* layers, 0 to 2, whose experts are read before they are needed, where not all are
+                                     * in memory                                                */
 } mixt_engine_options;
 
 MIXT_API mixt_engine_options mixt_engine_defaults(void);
@@ -222,6 +224,9 @@ typedef struct mixt_engine_stats {
     /* The ledger of memory: what the process may hold, and who holds it.  Keys and values count where they are
      * written; the room is what experts may take beside them. */
     int64_t     memory_bytes, program_bytes, dense_bytes, scratch_bytes, kv_bytes, expert_room_bytes;
+    int64_t     expert_waits;               /* calls that took expert_wait_us together          */
+    int64_t     expert_read_us;             /* the disk had something to do for experts         */
+    int64_t     expert_guessed_used, expert_guessed_wasted; /* bytes read ahead: for what was used, and what was not */
 } mixt_engine_stats;
 
 MIXT_API mixt_engine_stats mixt_engine_read(const mixt_engine *engine);

@@ -93,6 +93,7 @@ static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, c
         .room_bytes = wished || !budget->n_slots ? 0 : budget->room_bytes,
         .room_bytes_max = budget->room_bytes_max,
         .max_tokens = e->n_batch,
+        .look_ahead = o->look_ahead,
         .lora = map,
         .policy = o->policy || !use.policy[0] ? o->policy : use.policy,
         .shares = use.shares,
@@ -118,6 +119,9 @@ Status engine_new(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
     if (o->n_slots < 0)
         return fail(error, BAD_ARGUMENT, "expert slots: expected 0 or more, found %lld",
                     (long long)o->n_slots);
+    if (o->look_ahead < 0 || o->look_ahead > LOOK_AHEAD_MAX)
+        return fail(error, BAD_ARGUMENT, "layers to look ahead: expected 0 to %d, found %d", LOOK_AHEAD_MAX,
+                    o->look_ahead);
     if (o->kv != F16 && o->kv != F32 && o->kv != Q8_0)
         return fail(error, BAD_ARGUMENT, "key/value cache: expected f16, f32 or q8_0");
     if (sizes->head_size % format_info[o->kv].block_values)

@@ -21,6 +21,7 @@ typedef struct EngineOptions {
     int64_t     n_slots;                /* experts in memory; 0: all, or as many as fit    */
     const char *policy;                 /* who leaves memory (store/policy.h); NULL: as `use` says, else the usual */
     const char *use;                    /* file of what earlier runs learned (store/use.h), if it is good, or NULL */
+    int         look_ahead;             /* layers whose experts are read before they are needed */
     bool        profile;                /* time every op: see engine_profile               */
     const AdapterUse *adapters;  int n_adapters;    /* beside the weights; files may be closed afterwards */
     int       (*cancel)(void *user);    /* asked between layers; non-zero ends the step    */

@@ -10,6 +10,7 @@ mixt_engine_options mixt_engine_defaults(void)
 {
     return (mixt_engine_options){
         .struct_bytes = sizeof(mixt_engine_options), .device = "cpu", .kv = MIXT_KV_F16,
+        .look_ahead = LOOK_AHEAD_DEFAULT,
     };
 }
 
@@ -36,6 +37,7 @@ static Status engine_open(const mixt_model *m, const mixt_engine_options *o, con
         .profile = o->profile,
         .policy = o->policy,
         .use = o->use,
+        .look_ahead = o->look_ahead,
         .adapters = adapters->uses,
         .n_adapters = adapters->n,
     };
@@ -96,6 +98,10 @@ mixt_engine_stats mixt_engine_read(const mixt_engine *e)
         .scratch_bytes = s.budget.scratch_bytes,
         .kv_bytes = s.budget.kv_bytes,
         .expert_room_bytes = s.budget.room_bytes,
+        .expert_waits = s.store.waits,
+        .expert_read_us = s.store.read_us,
+        .expert_guessed_used = s.store.guessed_used,
+        .expert_guessed_wasted = s.store.guessed_wasted,
     };
 }
 

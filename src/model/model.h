@@ -99,7 +99,7 @@ typedef struct Work {
 } Work;
 
 /* Of layers ahead; see ahead.c. */
-enum { LOOK_AHEAD_MAX = 2, LOOK_AHEAD_DEFAULT = 2 };
+enum { LOOK_AHEAD_MAX = 2, LOOK_AHEAD_DEFAULT = 1 };
 
 typedef struct ModelPlan {
     int      n_slots;                   /* 0: all experts in memory                        */

@@ -18,7 +18,7 @@
 
 enum {
     N_QUEUES    = HINT_GUESS + 1,
-    GUESS_DEPTH = 3             /* blocks of guesses in flight at most: whoever is needed next waits for them */
+    GUESS_DEPTH = 4             /* blocks of guesses in flight at most: whoever is needed next waits for them */
 };
 
 /* A file and, if the system lets us, the way past the page cache. */
