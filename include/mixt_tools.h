@@ -36,8 +36,8 @@ MIXT_API mixt_status mixt_convert(const char *from, const char *to, const mixt_c
 /* A GGUF model as a packed file, whose experts lie as the processor wants them, each in one aligned stretch with a
  * checksum; and back to the byte.  mixt_model_open and all else take it for the GGUF.  A model in parts becomes one
  * packed file, and parts again: then `to` names one of them, or what stands before "-00001-of-00005.gguf".
- * The output appears whole or not at all, unless in place: then `from` shrinks while TO.part grows, in the end `from` is
- * gone, and after whatever ended it the same call goes on. */
+ * The output appears whole or not at all, unless in place: then `from` shrinks while TO.part grows, in the end
+ * `from` is gone, and after whatever ended it the same call goes on. */
 typedef struct mixt_pack_options {
     size_t           struct_bytes;
     bool             in_place;

@@ -93,8 +93,8 @@ Status catalog_number(const Catalog *catalog, const char *key, double *out, bool
 Status catalog_read(const Catalog *catalog, const FileTensor *tensor, int64_t begin, void *to,
                     size_t n_bytes, Error *error);
 
-/* The path of part `part` (from 0) of a split GGUF model whose parts are called like `path`; of another path itself, and
- * *count is 1.  The caller frees; NULL: no memory. */
+/* The path of part `part` (from 0) of a split GGUF model whose parts are called like `path`; of another path
+ * itself, and *count is 1.  The caller frees; NULL: no memory. */
 char *gguf_part_path(const char *path, int part, int *count);
 
 /* Paths of every file the model was read from, and of all others in its folder; NULL-ended, kept in the

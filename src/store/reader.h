@@ -3,8 +3,8 @@
  *
  * An expert is cut into blocks of a few MiB.  Who needs it soonest goes first, block by block; so a read that is
  * needed waits for the few blocks that are in flight and for nothing else.  A block of a packed expert goes from the
- * disk straight to its place, and is checked there; others go through a buffer, and the device arranges them.  Files are read past the
- * system's page cache where they can be.  Nothing is allocated once a reader exists.
+ * disk straight to its place, and is checked there; others go through a buffer, and the device arranges them.  Files
+ * are read past the system's page cache where they can be.  Nothing is allocated once a reader exists.
  *
  * One thread asks (the engine's, which holds its lock); `done` may be asked at any time and waits for nobody. */
 #ifndef STORE_READER_H

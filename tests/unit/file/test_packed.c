@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A packed file whose head or tables lie is refused, in words that name what lies; checksums are put right each time, so
- * that it is the check behind them that speaks. */
+ * A packed file whose head or tables lie is refused, in words that name what lies; checksums are
+ * put right each time, so that it is the check behind them that speaks. */
 #include "../quantize/model_file.h"
 
 #include "base/checksum.h"

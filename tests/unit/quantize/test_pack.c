@@ -101,7 +101,8 @@ static void expect_same_tensors(const char *gguf, const char *packed)
 static void expect_round_trip(const SynthOptions *o, const char *what)
 {
     const char *gguf = made_model("round.gguf", o), *packed = scratch_file("round.mixt"),
-               *back = scratch_file("back.gguf"), *copy = scratch_file("copy.gguf"), *there = scratch_file("there.mixt");
+               *back = scratch_file("back.gguf"), *copy = scratch_file("copy.gguf"),
+               *there = scratch_file("there.mixt");
     packs(gguf, packed, &beside);
     expect_same_tensors(gguf, packed);
     unpacks(packed, back, &beside);
@@ -463,7 +464,8 @@ static void test_killed_again_and_again(void **state)
             waitpid(child, &how, 0);
             n_killed += WIFSIGNALED(how);
             done = !exists(back ? to : source);
-            if (!done && WIFEXITED(how) && WEXITSTATUS(how)) fail_msg("seed %u, round %d: it does not go on", seed, round);
+            if (!done && WIFEXITED(how) && WEXITSTATUS(how))
+                fail_msg("seed %u, round %d: it does not go on", seed, round);
         }
     }
     expect_same_file(gguf, source, "after all that");
@@ -489,7 +491,8 @@ static void test_stopped(void **state)
 {
     (void)state;
     const SynthOptions o = small_model("Q8_0");
-    const char *gguf = made_model("stop.gguf", &o), *source = scratch_file("stopped"), *to = scratch_file("stopped.mixt");
+    const char *gguf = made_model("stop.gguf", &o), *source = scratch_file("stopped"),
+               *to = scratch_file("stopped.mixt");
     Error e = { 0 };
     copy_file(gguf, source);
     io_fault = no_holes;
@@ -504,7 +507,8 @@ static void test_stopped(void **state)
     expect_refusal(pack_model(source, to, &stops, &e), CANCELLED, &e, "stopped");
     assert_int_equal(stat(source, &after), 0);
     if (after.st_blocks > before.st_blocks * 2 / 3)
-        fail_msg("want room given back, got %lld of %lld blocks", (long long)after.st_blocks, (long long)before.st_blocks);
+        fail_msg("want room given back, got %lld of %lld blocks", (long long)after.st_blocks,
+                 (long long)before.st_blocks);
     Catalog c;
     expect_refusal(catalog_open(source, &c, &e), BAD_FILE, &e, "mixt pack --in-place");
     char *part = part_path(to);
