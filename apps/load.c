@@ -55,12 +55,14 @@ Exit load_model(const App *app, const char *path, bool vocab_only, Loaded *out)
     return code == DONE ? output_spares(app, out->model) : code;
 }
 
-/* Pieces that a bar can show; never less than --batch, which means what it says. */
-static size_t piece_of(size_t n_batch)
+/* Pieces that a bar can show; whole steps where --batch says how many rows, or where each step reads experts anew. */
+static size_t piece_of(const mixt_engine *engine, bool asked)
 {
     enum { ENOUGH = 256 };
-    if (n_batch == 0) return ENOUGH;            /* a multiple of what the library chooses   */
-    return n_batch < ENOUGH ? ENOUGH / n_batch * n_batch : n_batch;
+    const mixt_engine_stats stats = mixt_engine_read(engine);
+    const size_t            n     = stats.n_batch;
+    if (n < ENOUGH) return ENOUGH / n * n;
+    return asked || strcmp(stats.store, "ram") != 0 ? n : ENOUGH;
 }
 
 mixt_kv load_kv(const char *name)
@@ -79,7 +81,6 @@ static Exit open_engine(const App *app, size_t n_context, const AdapterList *ada
     settings.n_threads     = (int)opt_whole(o, OPT_THREADS);
     settings.kv            = load_kv(opt_text(o, OPT_KV));
     settings.n_batch       = (size_t)opt_whole(o, OPT_BATCH);
-    out->piece             = piece_of(settings.n_batch);
     settings.memory_bytes  = opt_whole(o, OPT_MEMORY);
     settings.expert_slots  = (size_t)opt_whole(o, OPT_EXPERT_SLOTS);
     settings.progress      = progress_show;
@@ -101,6 +102,7 @@ static Exit open_engine(const App *app, size_t n_context, const AdapterList *ada
                        loaded == MIXT_NO_MEMORY
                            ? "mixt plan MODEL says what fits; a smaller --batch or --ctx takes less"
                            : NULL);
+    out->piece = piece_of(out->engine, settings.n_batch > 0);
     const mixt_status began = mixt_session_new(out->engine, n_context, &out->session, &error);
     if (began != MIXT_OK)
         return problem(app, &error, began == MIXT_NO_MEMORY ? "try a smaller --ctx" : NULL);

@@ -7,8 +7,6 @@
 
 #include "output.h"
 
-enum { BATCH_USUAL = 512 };
-
 static size_t row_bytes(const Loaded *loaded)
 {
     return (size_t)(loaded->info.n_layers * loaded->info.n_used) * sizeof(int32_t);
@@ -21,8 +19,7 @@ Exit record_open(const App *app, const Loaded *loaded, Recording *out)
     const Exit checked = output_check(app, out->path, loaded->model);
     if (checked != DONE) return checked;
     mixt_error    error;
-    const int64_t n_batch = opt_whole(app->options, OPT_BATCH);
-    out->n_batch = n_batch ? (size_t)n_batch : BATCH_USUAL;
+    out->n_batch = mixt_engine_read(loaded->engine).n_batch;
     out->step    = malloc(out->n_batch * row_bytes(loaded));
     if (!out->step) return complain(app, NO_FIT, "out of memory for the recording");
     if (mixt_trace_new(loaded->model, &out->trace, &error) != MIXT_OK ||

@@ -189,7 +189,8 @@ typedef struct mixt_engine_options {
     const char      *cpu_set;       /* "ref", "avx2", "avx512"; NULL: the best there is         */
     int              n_threads;     /* 0: one per core                                          */
     mixt_kv          kv;
-    size_t           n_batch;       /* rows per step at most; 0: 512                            */
+    size_t           n_batch;       /* rows per step at most; 0: 512, and where experts are read for each step up to
+                                     * 2048, as the memory allows */
     size_t           expert_slots;  /* experts kept in memory, the others read when needed; 0: all that fit */
     mixt_progress_fn progress;      /* while weights are read                                   */
     void            *progress_user;
@@ -227,6 +228,7 @@ typedef struct mixt_engine_stats {
     int64_t     expert_waits;               /* calls that took expert_wait_us together          */
     int64_t     expert_read_us;             /* the disk had something to do for experts         */
     int64_t     expert_guessed_used, expert_guessed_wasted; /* bytes read ahead: for what was used, and what was not */
+    size_t      n_batch;                    /* rows per step at most                            */
 } mixt_engine_stats;
 
 MIXT_API mixt_engine_stats mixt_engine_read(const mixt_engine *engine);

@@ -57,6 +57,28 @@ static Status open_budget(const Engine *e, const Catalog *catalog, const Sizes *
     return budget_open(&ask, out, error);
 }
 
+/* Where experts are read anew for each step, a step should serve many rows: as many as a sixteenth of the memory has
+ * scratch for. */
+static Status choose_rows(Engine *e, const Catalog *catalog, const Sizes *s, const ModelBytes *bytes, const LoraMap *map,
+                          const EngineOptions *o, Error *error)
+{
+    static const int64_t more[] = { 2048, 1024 };
+    Budget *chosen = &e->budget;
+    e->n_batch = o->n_batch ? o->n_batch : BATCH_DEFAULT;
+    TRY(open_budget(e, catalog, s, bytes, map, o, chosen, error));
+    if (o->n_batch || chosen->n_slots == 0 || slots_wished(s, o)) return OK;
+    for (int i = 0; i < ARRAY_LEN(more); i++) {
+        Budget larger;
+        e->n_batch = more[i];
+        const Status status = open_budget(e, catalog, s, bytes, map, o, &larger, NULL);
+        if (status != OK || larger.scratch_bytes > larger.limit_bytes / 16) continue;
+        *chosen = larger;
+        return OK;
+    }
+    e->n_batch = BATCH_DEFAULT;
+    return OK;
+}
+
 /* ---- making one ---- */
 
 static bool make_rows(Engine *e)
@@ -78,7 +100,7 @@ static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, c
     Budget *budget = &e->budget;
     ModelBytes bytes;
     TRY(model_bytes(arch, catalog, sizes, &bytes, error));
-    TRY(open_budget(e, catalog, sizes, &bytes, map, o, budget, error));
+    TRY(choose_rows(e, catalog, sizes, &bytes, map, o, error));
     const DeviceOptions device_options = { .n_threads = o->n_threads, .cpu_set = o->cpu_set };
     TRY(device_open(o->device, &device_options, &e->device, error));
 
@@ -134,7 +156,6 @@ Status engine_new(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
     e->kv = o->kv;
     e->cancel = o->cancel;
     e->cancel_user = o->cancel_user;
-    e->n_batch = o->n_batch ? o->n_batch : BATCH_DEFAULT;
     LoraMap *map = NULL;
     Status status = OK;
     if (o->n_adapters) status = lora_map_new(arch, catalog, sizes, o->adapters, o->n_adapters, &map, error);
@@ -167,6 +188,7 @@ EngineStats engine_stats(Engine *e)
     stats.store = e->model->store->ops->stats(e->model->store);
     stats.resident_bytes = e->model->dense_bytes + stats.store.resident_bytes + e->work.bytes;
     stats.budget = e->budget;
+    stats.n_batch = e->n_batch;
     pthread_mutex_unlock(&e->lock);
     return stats;
 }

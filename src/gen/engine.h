@@ -16,7 +16,7 @@ typedef struct EngineOptions {
     const char *device, *cpu_set;       /* see device_open                                 */
     int         n_threads;
     Format      kv;                     /* F16, F32 or Q8_0                                */
-    int64_t     n_batch;                /* rows per step at most                           */
+    int64_t     n_batch;                /* rows per step at most; 0: 512, more where experts are read for each step */
     int64_t     memory_bytes;           /* what the process may hold at most; 0: what the machine has free */
     int64_t     n_slots;                /* experts in memory; 0: all, or as many as fit    */
     const char *policy;                 /* who leaves memory (store/policy.h); NULL: as `use` says, else the usual */
@@ -34,6 +34,7 @@ typedef struct EngineStats {
     int64_t load_us, resident_bytes, n_steps, n_rows, step_us;
     StoreStats store;
     Budget budget;                      /* the ledger                                      */
+    int64_t n_batch;                    /* rows per step at most                           */
 } EngineStats;
 
 typedef struct Engine Engine;

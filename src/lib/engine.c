@@ -92,6 +92,7 @@ mixt_engine_stats mixt_engine_read(const mixt_engine *e)
         .n_steps = s.n_steps,
         .n_rows = s.n_rows,
         .step_us = s.step_us,
+        .n_batch = (size_t)s.n_batch,
         .memory_bytes = s.budget.limit_bytes,
         .program_bytes = s.budget.program_bytes,
         .dense_bytes = s.budget.dense_bytes,
