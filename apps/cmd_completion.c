@@ -37,7 +37,7 @@ static void out_commands(void)
 {
     bool any = false;
     for (int i = 0; i < N_COMMANDS; i++)
-        if (!commands[i].hidden) word_and_space(&any, commands[i].name, strlen(commands[i].name));
+        if (commands[i].level != HIDDEN) word_and_space(&any, commands[i].name, strlen(commands[i].name));
 }
 
 /* What the argument of a command may be, when it is not a file. */
@@ -103,7 +103,7 @@ static void bash(void)
     out_commands();
     out_text("' ;;\n  esac\n  if [[ -z $words && $current == -* ]]; then\n  case $command in\n");
     for (int i = 0; i < N_COMMANDS; i++)
-        if (!commands[i].hidden) bash_options(&commands[i]);
+        if (commands[i].level != HIDDEN) bash_options(&commands[i]);
     out_text("  esac\n  fi\n  local models=\n  case $command in\n");
     for (int i = 0; i < N_COMMANDS; i++)
         if (takes_model(&commands[i]))
@@ -159,7 +159,7 @@ static void zsh(void)
     out_commands();
     out_text(")\n  described=(\n");
     for (int i = 0; i < N_COMMANDS; i++) {
-        if (commands[i].hidden) continue;
+        if (commands[i].level == HIDDEN) continue;
         out_format("    '%s:", commands[i].name);
         quoted(commands[i].summary, ":\\");
         out_text("'\n");
@@ -168,7 +168,7 @@ static void zsh(void)
         "  )\n  if (( CURRENT == 2 )); then\n    _describe command described\n  else\n"
         "    local command=$words[2]\n    shift words; (( CURRENT-- ))\n    case $command in\n");
     for (int i = 0; i < N_COMMANDS; i++)
-        if (!commands[i].hidden) zsh_command(&commands[i]);
+        if (commands[i].level != HIDDEN) zsh_command(&commands[i]);
     out_text("    esac\n  fi\n}\n"
              "if [[ $funcstack[1] == _mixt ]]; then _mixt \"$@\"; else compdef _mixt mixt; fi\n");
 }
@@ -197,7 +197,7 @@ static void fish(void)
 {
     out_text("# fish completion for mixt, made by: mixt completion fish\n");
     for (int i = 0; i < N_COMMANDS; i++) {
-        if (commands[i].hidden) continue;
+        if (commands[i].level == HIDDEN) continue;
         out_format("complete -c mixt -f -n __fish_use_subcommand -a %s -d '", commands[i].name);
         quoted(commands[i].summary, "");
         out_text("'\n");

@@ -134,7 +134,13 @@ Exit help_program(void)
 {
     out_text("Usage: mixt COMMAND [options]\nRun sparse mixture-of-experts language models.\n\n");
     for (int i = 0; i < N_COMMANDS; i++)
-        if (!commands[i].hidden) out_format("  %-12s %s\n", commands[i].name, commands[i].summary);
+        if (commands[i].level == SHOWN) out_format("  %-8s %s\n", commands[i].name, commands[i].summary);
+    Buffer others = { 0 };
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (commands[i].level == MORE) buffer_format(&others, "%s%s", others.n_bytes ? ", " : "", commands[i].name);
+    out_format("\n%*sand ", NAME_COLUMN, "");
+    out_wrapped(others.data ? others.data : "", NAME_COLUMN, NAME_COLUMN + 4);
+    buffer_free(&others);
     out_text("\nmixt COMMAND --help explains one. First steps:\n");
     Buffer steps = { 0 };
     help_first_steps(&steps);

@@ -140,7 +140,7 @@ static void page_of_program(void)
              "error.\n"
              ".SH COMMANDS\n");
     for (int i = 0; i < N_COMMANDS; i++) {
-        if (commands[i].hidden) continue;
+        if (commands[i].level == HIDDEN) continue;
         out_format(".TP\n.BR mixt\\-%s (1)\n", commands[i].name);
         roff(commands[i].summary);
         out_text("\n");

@@ -12,9 +12,9 @@
 #include "app.h"
 #include "help.h"
 
-#define COMMAND(id_, name_, arguments_, min_, max_, hidden_, summary_, description_, examples_)    \
+#define COMMAND(id_, name_, arguments_, min_, max_, level_, summary_, description_, examples_)     \
     [COMMAND_##id_] = { .id = COMMAND_##id_, .name = #name_, .arguments = (arguments_),            \
-                        .n_min = (min_), .n_max = (max_), .hidden = (hidden_),                     \
+                        .n_min = (min_), .n_max = (max_), .level = (level_),                       \
                         .summary = (summary_), .description = (description_),                      \
                         .examples = (examples_), .run = cmd_##name_ },
 const Command commands[N_COMMANDS] = {
@@ -33,7 +33,7 @@ Exit command_unknown(const App *app, const char *name)
 {
     Nearest near = nearest_to(name);
     for (int i = 0; i < N_COMMANDS; i++)
-        if (!commands[i].hidden) nearest_offer(&near, commands[i].name);
+        if (commands[i].level != HIDDEN) nearest_offer(&near, commands[i].name);
     if (near.word)
         return complain(app, USAGE, "unknown command '%s'; did you mean %s?", name, near.word);
     return complain(app, USAGE, "unknown command '%s'; mixt --help lists them", name);

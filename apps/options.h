@@ -32,12 +32,16 @@ enum {                              /* sets of commands, for options.def        
     IN_ALL = (1 << N_COMMANDS) - 1
 };
 
+/* How often one needs it: of options, MORE is in --help-all only; of commands, it is named without a summary in mixt
+ * --help, and HIDDEN is in neither help nor completion. */
+typedef enum Level { SHOWN, MORE, HIDDEN } Level;
+
 struct App;
 typedef struct Command {
     CommandId   id;
     const char *name, *arguments;   /* "run", "MODEL [PROMPT]"                             */
     int         n_min, n_max;       /* arguments                                           */
-    bool        hidden;             /* not in help and completion                          */
+    Level       level;
     const char *summary, *description, *examples;
     Exit      (*run)(const struct App *app);
 } Command;
@@ -53,7 +57,6 @@ typedef enum OptionId {
 
 typedef enum Kind  { FLAG, WHOLE, SIZE, REAL, TEXT, CHOICE, TEXTS, MAYBE } Kind;
 typedef enum Group { TALK, PICK, MACHINE, DATA, SHAPE, REPORT, N_GROUPS } Group;
-typedef enum Level { SHOWN, MORE } Level;
 
 typedef struct Option {
     OptionId    id;
