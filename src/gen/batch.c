@@ -74,8 +74,7 @@ static int64_t kv_share(Engine *e, bool sweeps)
 
 static Status check_options(const Engine *e, const BatchOptions *o, Error *error)
 {
-    if (o->n_lanes < 0 || o->n_lanes > engine_wanted(e))
-        return fail(error, BAD_ARGUMENT, "jobs at once: expected at most %d, found %d", engine_wanted(e), o->n_lanes);
+    if (o->n_lanes < 0) return fail(error, BAD_ARGUMENT, "jobs at once: expected 0 or more, found %d", o->n_lanes);
     if (o->n_context < 0 || o->n_context > e->model->sizes.n_context)
         return fail(error, BAD_ARGUMENT, "context: expected at most %lld tokens, as the model was made for, found %lld",
                     (long long)e->model->sizes.n_context, (long long)o->n_context);
@@ -100,8 +99,8 @@ Status batch_new(Engine *e, const Tokenizer *tokenizer, const BatchOptions *opti
     b->sweeps = comes_from_disk(e);
     /* Half of the rows at least are for prompts: else writers could keep them out for ever. */
     const int half = engine_rows(e) > 1 ? engine_rows(e) / 2 : 1;
-    b->n_lanes = options->n_lanes ? options->n_lanes : engine_wanted(e);
-    if (b->n_lanes > half) b->n_lanes = half;
+    b->n_lanes = engine_wanted(e) < half ? engine_wanted(e) : half;
+    if (options->n_lanes && options->n_lanes < b->n_lanes) b->n_lanes = options->n_lanes;
     b->n_lanes_now = b->n_lanes;
     b->kv_bytes_max = options->kv_bytes ? options->kv_bytes : kv_share(e, b->sweeps);
     b->lanes = calloc((size_t)b->n_lanes, sizeof *b->lanes);

@@ -15,7 +15,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { N_JOBS = 40, PROMPT_MAX = 150, POISON = 290 };
+#ifdef MIXT_HOSTILE             /* small reads past the page cache: a step takes a hundred times as long */
+enum { N_JOBS = 24, PROMPT_MAX = 40, WRITTEN_MAX = 4, STOP_AFTER = 11, RARELY = 1 << 22 };
+#else
+enum { N_JOBS = 40, PROMPT_MAX = 150, WRITTEN_MAX = 30, STOP_AFTER = 29, RARELY = 4000 };
+#endif
+enum { POISON = 290 };
 
 static mixt_error  error;
 static mixt_model *model;
@@ -78,7 +83,7 @@ static void make_wishes(Wish *all)
         w->job.sampler.bias = &never;
         w->job.sampler.n_bias = 1;
         w->job.sampler.temperature = i % 3 ? 0.7f : 0;
-        w->job.generate.n_tokens_max = (size_t)(1 + rng_unit(&rng) * 30);
+        w->job.generate.n_tokens_max = (size_t)(1 + rng_unit(&rng) * WRITTEN_MAX);
         w->job.generate.ignore_end = i % 4 == 0;
         w->stop = i % 5 ? NULL : "a";
         w->job.generate.stops = &w->stop;
@@ -174,7 +179,7 @@ static void company_changes_nothing(void **state)
     const mixt_batch_progress one = run_all(0, 0, o, "one at a time");
     assert_int_equal(one.n_running_max, 1);
     assert_true(all.n_running_max > 1);
-    assert_true(all.n_steps * 4 < one.n_steps);             /* steps were shared                */
+    assert_true(all.n_steps * 2 < one.n_steps);             /* steps were shared                */
     o.n_together = 0;
     o.kv_bytes = 1;                                         /* room for one, which there always is */
     assert_int_equal(run_all(0, 0, o, "no memory").n_running_max, 1);
@@ -197,7 +202,7 @@ static void a_batch_that_was_stopped_goes_on(void **state)
     mixt_batch_options o = mixt_batch_defaults();
     int n_stops = 0;
     o.progress = stop_soon;
-    stop_after = 29;                                /* longer than a job: else none would end   */
+    stop_after = STOP_AFTER;                                /* longer than a job: else none would end   */
     o.n_together = 4;
     make_wishes(wishes);
     must(mixt_batch_new(engine, &o, &batch, &error));
@@ -207,7 +212,7 @@ static void a_batch_that_was_stopped_goes_on(void **state)
         if (status != MIXT_OK) assert_int_equal(status, MIXT_CANCELLED);
         if (n_stops > 500) fail_msg("it never ends");
     }
-    assert_true(n_stops > 2);
+    assert_true(n_stops > 1);
     for (int i = 0; i < N_JOBS; i++) check_wish(i, "stopped and gone on");
     mixt_batch_free(batch);
     mixt_engine_free(engine);
@@ -324,7 +329,7 @@ static int faulty(IoCall call)
 static void a_disk_that_says_no_ends_no_others(void **state)
 {
     (void)state;
-    const int often[] = { 4000, 61, 7, 1 };
+    const int often[] = { RARELY, 61, 7, 1 };
     for (int k = 0; k < 4; k++) {
         mixt_batch *batch;
         mixt_engine *engine = engine_with(0, 3);

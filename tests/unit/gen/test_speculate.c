@@ -87,6 +87,12 @@ static void depth_follows_cost_and_luck(void **state)
 
 /* ---- the same bytes ---- */
 
+#ifdef MIXT_HOSTILE             /* steps take longer, and the cache is small whatever is asked for */
+enum { SHORTER = 8, SLOTS_MAX = 0 };
+#else
+enum { SHORTER = 1, SLOTS_MAX = 3 };
+#endif
+
 typedef struct Said {
     Buffer         text;
     mixt_generated got;
@@ -115,7 +121,7 @@ static void say(mixt_engine *engine, const mixt_model *model, const Wish *wish, 
     s.temperature = wish->temperature;
     s.seed = wish->seed;
     s.repeat_penalty = 1.05f;
-    g.n_tokens_max = wish->n_tokens_max;
+    g.n_tokens_max = (wish->n_tokens_max + SHORTER - 1) / SHORTER;
     g.stops = &wish->stop;
     g.n_stops = wish->stop != NULL;
     g.ignore_end = true;
@@ -167,7 +173,7 @@ static void drafts_change_nothing_but_the_time(void **state)
     };
     const int depths[] = { 1, 3, SPECULATE_MAX, SPECULATE_AUTO };
     size_t n_accepted = 0;
-    for (size_t slots = 0; slots <= 3; slots += 3) {
+    for (size_t slots = 0; slots <= SLOTS_MAX; slots += 3) {
         mixt_engine_options e = mixt_engine_defaults();
         mixt_engine *engine;
         e.expert_slots = slots;
@@ -188,7 +194,7 @@ static void drafts_change_nothing_but_the_time(void **state)
         }
         mixt_engine_free(engine);
     }
-    assert_true(n_accepted > 100);                          /* else nothing was tried           */
+    assert_true(n_accepted > 100 / SHORTER);                /* else nothing was tried           */
     mixt_model_free(model);
 }
 
