@@ -264,10 +264,10 @@ static void one_fault_fails_one_pin_and_is_forgotten(void **state)
     Error error;
     int n_failed = 0;
     for (int n = 0; n < 60; n++) {
+        atomic_store(&reads_left, n);
+        io_fault = one_read_fails;                  /* while nobody reads yet               */
         Store *s = open_cache(1 + n % 20, NULL, n % 2);
         Rng rng = { (uint64_t)n };
-        atomic_store(&reads_left, n);
-        io_fault = one_read_fails;
         for (int step = 0; step < 4; step++) {
             const Status status = n % 3 ? decode_step(s, &rng, 50, true, &error) : sweep_step(s, true, true, &error);
             if (status == OK) continue;
@@ -275,9 +275,10 @@ static void one_fault_fails_one_pin_and_is_forgotten(void **state)
             assert_int_equal(status, IO_FAILED);
             assert_non_null(strstr(error.text, path));
         }
-        io_fault = NULL;
+        atomic_store(&reads_left, -1);
         assert_int_equal(sweep_step(s, false, true, &error), OK);
         s->ops->close(s);
+        io_fault = NULL;
     }
     assert_in_range(n_failed, 20, 60);          /* at most once each; a guess may have met it instead */
 }
