@@ -32,15 +32,12 @@ int64_t budget_limit_bytes(void)
     return left > INT64_MAX - held ? INT64_MAX : held + left - others_bytes(left);
 }
 
-int64_t budget_program_bytes(void)
-{
-    return machine_resident_bytes() + SPARE_BYTES;
-}
-
 int64_t budget_reading_bytes(void)
 {
     return READING_BYTES;
 }
+
+const int64_t sweep_rows[N_SWEEP_ROWS] = { 2048, 1024 };
 
 enum { AMOUNT_MAX = 48 };
 
@@ -65,7 +62,7 @@ Status budget_open(const BudgetAsk *ask, Budget *out, Error *error)
 {
     *out = (Budget){ .hard = ask->limit_bytes > 0,
                      .limit_bytes = ask->limit_bytes > 0 ? ask->limit_bytes : budget_limit_bytes(),
-                     .program_bytes = budget_program_bytes(),
+                     .program_bytes = machine_resident_bytes() + SPARE_BYTES,
                      .dense_bytes = ask->dense_bytes,
                      .scratch_bytes = ask->scratch_bytes };
     out->limit_bytes_first = out->limit_bytes;
@@ -74,24 +71,22 @@ Status budget_open(const BudgetAsk *ask, Budget *out, Error *error)
                                  .kv_bytes = ask->kv_first_bytes,
                                  .scratch_bytes = out->scratch_bytes,
                                  .spare_bytes = out->program_bytes,
+                                 .reading_bytes = READING_BYTES,
                                  .experts_bytes = ask->experts_bytes,
                                  .slot_bytes = ask->slot_bytes,
                                  .n_all = ask->n_experts,
                                  .n_least = ask->n_least,
                                  .n_wish = ask->n_wish };
     Slots slots = plan_slots(&slots_ask);
-    if (slots.why != SLOTS_ALL_FIT) {                   /* then experts share with keys and values     */
-        out->scratch_bytes += READING_BYTES;
-        slots_ask.scratch_bytes += READING_BYTES;
-        slots_ask.kv_bytes = 0;
-        slots = plan_slots(&slots_ask);
-    }
-    if (slots.why == SLOTS_TOO_FEW) return too_small(ask, out, slots.need_bytes, error);
     if (slots.why == SLOTS_ALL_FIT) {
         out->room_bytes = out->room_bytes_min = out->room_bytes_max = ask->experts_bytes;
         return OK;
     }
-    out->n_slots = slots.n_slots;
+    slots_ask.kv_bytes = 0;                             /* now experts share with keys and values      */
+    slots = plan_slots(&slots_ask);
+    if (slots.why == SLOTS_TOO_FEW) return too_small(ask, out, slots.need_bytes, error);
+    out->scratch_bytes += READING_BYTES;
+    out->n_slots = slots.n_slots < ask->n_experts ? slots.n_slots : ask->n_experts - 1;
     out->room_bytes_min = (ask->n_least < ask->n_experts ? ask->n_least : ask->n_experts) * ask->slot_bytes;
     /* As many as were asked for; or all that is left, as before the first token nobody has keys and values. */
     out->room_bytes = slots.why == SLOTS_WISHED ? slots.n_slots * ask->slot_bytes

@@ -47,11 +47,21 @@ Status budget_context(const Budget *budget, int64_t n_tokens, int64_t n_bytes, E
 /* Before a step: where nobody set a limit, experts give room to the machine's other programs when these grow, and take
  * it again. */
 void   budget_yield(Budget *budget, Store *store);
-/* For plans, as budget_open counts: the limit where nobody sets one; what the program itself takes as it stands, and a
- * little to spare; and scratch that only a model that does not fit needs. */
+/* For plans, as budget_open counts: the limit where nobody sets one; scratch that only a model that does not fit
+ * needs; and about what the program itself takes with a little to spare, which budget_open measures. */
 int64_t budget_limit_bytes(void);
-int64_t budget_program_bytes(void);
 int64_t budget_reading_bytes(void);
+enum { PROGRAM_PLANNED_BYTES = 56 << 20 };
+/* Rows of a step of a prompt that are more than usual, the most first.  They pay where most experts are read anew for each
+ * step, so that one read serves more rows; where few are missing, arithmetic takes longer than the disk, and what scratch
+ * takes from experts costs more. */
+enum { N_SWEEP_ROWS = 2 };
+extern const int64_t sweep_rows[N_SWEEP_ROWS];
+static inline bool sweeps_pay(int64_t room_bytes, int64_t experts_bytes) { return room_bytes < experts_bytes / 2; }
+static inline bool sweep_affordable(int64_t limit_bytes, int64_t scratch_bytes)
+{
+    return scratch_bytes <= limit_bytes / 16;
+}
 /* Everything that is counted. */
 int64_t budget_bytes(const Budget *budget, int64_t experts_bytes);
 

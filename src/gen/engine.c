@@ -57,21 +57,19 @@ static Status open_budget(const Engine *e, const Catalog *catalog, const Sizes *
     return budget_open(&ask, out, error);
 }
 
-/* Where experts are read anew for each step, a step should serve many rows: as many as a sixteenth of the memory has
- * scratch for. */
+/* Where experts are read anew for each step, a step should serve many rows. */
 static Status choose_rows(Engine *e, const Catalog *catalog, const Sizes *s, const ModelBytes *bytes, const LoraMap *map,
                           const EngineOptions *o, Error *error)
 {
-    static const int64_t more[] = { 2048, 1024 };
     Budget *chosen = &e->budget;
     e->n_batch = o->n_batch ? o->n_batch : BATCH_DEFAULT;
     TRY(open_budget(e, catalog, s, bytes, map, o, chosen, error));
-    if (o->n_batch || chosen->n_slots == 0 || slots_wished(s, o)) return OK;
-    for (int i = 0; i < ARRAY_LEN(more); i++) {
+    if (o->n_batch || slots_wished(s, o) || !sweeps_pay(chosen->room_bytes, bytes->experts)) return OK;
+    for (int i = 0; i < N_SWEEP_ROWS; i++) {
         Budget larger;
-        e->n_batch = more[i];
+        e->n_batch = sweep_rows[i];
         const Status status = open_budget(e, catalog, s, bytes, map, o, &larger, NULL);
-        if (status != OK || larger.scratch_bytes > larger.limit_bytes / 16) continue;
+        if (status != OK || !sweep_affordable(larger.limit_bytes, larger.scratch_bytes)) continue;
         *chosen = larger;
         return OK;
     }

@@ -198,7 +198,7 @@ static Status take_wish(const mixt_plan *p, const mixt_plan_options *o, mixt_pla
     if (!(o->hit_rate <= 1))
         return fail(error, BAD_ARGUMENT, "hit rate: expected at most 1, found %g", o->hit_rate);
     *out = (PlanWish){
-        .budget_bytes = o->memory_bytes ? o->memory_bytes : machine_free_bytes(),
+        .budget_bytes = o->memory_bytes ? o->memory_bytes : budget_limit_bytes(),
         .n_context = o->n_context ? (int64_t)o->n_context : usual,
         .n_sessions = o->n_sessions ? (int64_t)o->n_sessions : 1,
         .n_rows = o->n_batch ? (int64_t)o->n_batch : BATCH_DEFAULT,
@@ -207,7 +207,8 @@ static Status take_wish(const mixt_plan *p, const mixt_plan_options *o, mixt_pla
         .n_slots = o->expert_slots <= INT32_MAX ? (int64_t)o->expert_slots : INT32_MAX,
         .kv = caches[o->kv],
         .page_tokens = PAGE_TOKENS,
-        .spare_bytes = SPARE_DEFAULT,
+        .spare_bytes = PROGRAM_PLANNED_BYTES,
+        .reading_bytes = budget_reading_bytes(),
         .hit_rate = o->hit_rate,
     };
     out->scratch_bytes = scratch_bytes(s, info->n_threads, out->n_rows, out->n_context);
@@ -414,6 +415,22 @@ static Status choose_subject(mixt_plan *p, const mixt_model *model, const char *
     return OK;
 }
 
+/* As the engine chooses them (gen/engine.c). */
+static void choose_rows(const mixt_plan *p, const mixt_plan_options *o, const PlanModel *m, const PlanMachine *machine,
+                        mixt_plan_info *info, PlanWish *wish)
+{
+    Plan plan;
+    plan_make(m, machine, wish, &plan);
+    if (o->n_batch || o->expert_slots || !sweeps_pay(plan.slots.room_bytes, plan.experts_bytes)) return;
+    for (int i = 0; i < N_SWEEP_ROWS; i++) {
+        const int64_t scratch = scratch_bytes(&p->sizes, info->n_threads, sweep_rows[i], wish->n_context);
+        if (!sweep_affordable(wish->budget_bytes, scratch + wish->reading_bytes)) continue;
+        wish->scratch_bytes = scratch;
+        info->n_batch = wish->n_rows = sweep_rows[i];
+        return;
+    }
+}
+
 static Status fill(mixt_plan *p, const mixt_plan_options *o, Error *error)
 {
     PlanMachine machine;
@@ -426,6 +443,7 @@ static Status fill(mixt_plan *p, const mixt_plan_options *o, Error *error)
     TRY(make_table(p, recipe, &m, error));
     TRY(take_machine(o, &p->info, &machine, error));
     TRY(take_wish(p, o, &p->info, &wish, error));
+    choose_rows(p, o, &m, &machine, &p->info, &wish);
 
     plan_make(&m, &machine, &wish, &plan);
     p->info.type = recipe ? recipe->name : "as stored";

@@ -174,7 +174,8 @@ void plan_make(const PlanModel *m, const PlanMachine *machine, const PlanWish *w
     const SlotsAsk ask = {
         .budget_bytes = wish->budget_bytes,   .dense_bytes = out->dense_bytes,
         .kv_bytes = out->kv_bytes,            .scratch_bytes = wish->scratch_bytes,
-        .spare_bytes = wish->spare_bytes,     .experts_bytes = out->experts_bytes,
+        .spare_bytes = wish->spare_bytes,     .reading_bytes = wish->reading_bytes,
+        .experts_bytes = out->experts_bytes,
         .slot_bytes = n_all ? (out->experts_bytes + n_all - 1) / n_all : 0,
         .n_all = n_all,
         .n_least = m->n_used,                 .n_wish = wish->n_slots,

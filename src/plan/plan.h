@@ -63,7 +63,7 @@ typedef struct PlanWish {
     int64_t n_slots;                    /* experts in memory; 0: as many as fit            */
     Format  kv;
     int64_t page_tokens;                /* keys and values come in pages of so many        */
-    int64_t scratch_bytes, spare_bytes;
+    int64_t scratch_bytes, spare_bytes, reading_bytes;  /* see SlotsAsk                    */
     double  hit_rate;                   /* known from use; negative: as if routing were even */
 } PlanWish;
 

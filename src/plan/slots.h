@@ -6,12 +6,11 @@
 
 #include "base/base.h"
 
-enum { SPARE_DEFAULT = 64 << 20 };      /* the program itself, the tokenizer, page tables  */
-
 typedef struct SlotsAsk {
     int64_t budget_bytes;               /* of the whole process                            */
     int64_t dense_bytes;                /* weights that every token reads                  */
     int64_t kv_bytes, scratch_bytes, spare_bytes;
+    int64_t reading_bytes;              /* scratch of a model whose experts are read while tokens flow */
     int64_t experts_bytes;              /* all of them                                     */
     int64_t slot_bytes;                 /* what one takes: the largest where slots are alike, else the average */
     int64_t n_all;                      /* experts times layers                            */
