@@ -14,11 +14,12 @@ static int64_t usual_kv_bytes(const Sizes *s, Format kv)
     return (context + PAGE_TOKENS - 1) / PAGE_TOKENS * kv_page_bytes(s, kv);
 }
 
-/* A slot begins and ends where a page does, and each matrix where a line does. */
+/* A slot begins and ends where a page does, a huge one if it is large, and each matrix where a line does. */
 static int64_t slot_bytes_at_most(int64_t expert_bytes)
 {
-    enum { PAGE = 4096, LINE = 64, PARTS = 3 };
-    return expert_bytes + expert_bytes / 256 + PARTS * LINE + 2 * PAGE;
+    enum { PAGE = 4096, LINE = 64, PARTS = 3, LARGE = 16 << 20 };
+    const int64_t bytes = expert_bytes + expert_bytes / 256 + PARTS * LINE, page = bytes < LARGE ? PAGE : ROOM_ALIGN;
+    return (bytes / page + 2) * page;
 }
 
 #ifdef MIXT_HOSTILE
