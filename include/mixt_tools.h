@@ -177,7 +177,7 @@ typedef struct mixt_plan_options {
     size_t      expert_slots;           /* as in mixt_engine_options                            */
     int         n_threads;              /* 0: one per core                                      */
     mixt_kv     kv;
-    double      hit_rate;               /* share of experts found in memory, 0 to 1; negative: as if routing were even */
+    double      hit_rate;               /* share of experts found in memory, 0 to 1; negative: as of even routing */
 } mixt_plan_options;
 
 /* One pass over the network: the sum behind a speed.  seconds = max(hypot(memory_s, compute_s) + other_s, disk_s). */

@@ -140,7 +140,8 @@ void budget_yield(Budget *b, Store *store)
     const int64_t now_us = clock_us();
     if (b->hard || !budget_shares(b) || now_us - b->looked_us < LOOK_US) return;
     b->looked_us = now_us;
-    const int64_t wanted = others_bytes(b->limit_bytes_first), unused = b->room_bytes - store->ops->stats(store).resident_bytes;
+    const int64_t wanted = others_bytes(b->limit_bytes_first);
+    const int64_t unused = b->room_bytes - store->ops->stats(store).resident_bytes;
     const int64_t left = machine_free_bytes() - (unused > 0 ? unused : 0);
     int64_t limit = b->limit_bytes;
     if (left < wanted / 2 || left > wanted + wanted / 8) limit += left - wanted;

@@ -52,9 +52,9 @@ void   budget_yield(Budget *budget, Store *store);
 int64_t budget_limit_bytes(void);
 int64_t budget_reading_bytes(void);
 enum { PROGRAM_PLANNED_BYTES = 56 << 20 };
-/* Rows of a step of a prompt that are more than usual, the most first.  They pay where most experts are read anew for each
- * step, so that one read serves more rows; where few are missing, arithmetic takes longer than the disk, and what scratch
- * takes from experts costs more. */
+/* Rows of a step of a prompt that are more than usual, the most first.  They pay where most experts are read anew for
+ * each step, so that one read serves more rows; where few are missing, arithmetic takes longer than the disk, and what
+ * scratch takes from experts costs more. */
 enum { N_SWEEP_ROWS = 2 };
 extern const int64_t sweep_rows[N_SWEEP_ROWS];
 static inline bool sweeps_pay(int64_t room_bytes, int64_t experts_bytes) { return room_bytes < experts_bytes / 2; }

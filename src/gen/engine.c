@@ -59,8 +59,8 @@ static Status open_budget(const Engine *e, const Catalog *catalog, const Sizes *
 }
 
 /* Where experts are read anew for each step, a step should serve many rows. */
-static Status choose_rows(Engine *e, const Catalog *catalog, const Sizes *s, const ModelBytes *bytes, const LoraMap *map,
-                          const EngineOptions *o, Error *error)
+static Status choose_rows(Engine *e, const Catalog *catalog, const Sizes *s, const ModelBytes *bytes,
+                          const LoraMap *map, const EngineOptions *o, Error *error)
 {
     Budget *chosen = &e->budget;
     e->n_batch = o->n_batch ? o->n_batch : BATCH_DEFAULT;

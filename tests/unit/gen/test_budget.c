@@ -132,7 +132,8 @@ static void holds_no_more_than_it_may(void **state)
     }
     atomic_store(&w.stop, true);
     pthread_join(w.thread, NULL);
-    print_message("limit %.1f MiB, most %.1f MiB in %lld samples; room %.1f, %.1f, %.1f; keys and values %.1f, %.1f, %.1f\n",
+    print_message("limit %.1f MiB, most %.1f MiB in %lld samples; room %.1f, %.1f, %.1f; keys and values %.1f, %.1f, "
+                  "%.1f\n",
                   (double)limit / (double)MIB, (double)w.most / (double)MIB, (long long)w.n_samples,
                   (double)first.expert_room_bytes / (double)MIB, (double)full.expert_room_bytes / (double)MIB,
                   (double)freed.expert_room_bytes / (double)MIB, (double)first.kv_bytes / (double)MIB,
