@@ -102,7 +102,7 @@ static void same_logits_packed_or_not(void **state)
 
 static void flip(const char *path, int64_t at)
 {
-    uint8_t byte;
+    uint8_t byte = 0;
     const int fd = open(path, O_RDWR);
     assert_true(fd >= 0 && pread(fd, &byte, 1, at) == 1);
     byte ^= 16;

@@ -25,8 +25,8 @@ static void check_draft(const char *text, int most, const char *want, int matche
     char said[33] = { 0 };
     int n_matched;
     const int n = (int)strlen(text) - 1;
-    for (int i = 0; i < n; i++) tokens[i] = text[i];
-    const int n_got = draft_tokens(tokens, n, text[n], got, most, &n_matched);
+    for (int i = 0; i < n; i++) tokens[i] = (uint8_t)text[i];
+    const int n_got = draft_tokens(tokens, n, (uint8_t)text[n], got, most, &n_matched);
     for (int i = 0; i < n_got; i++) said[i] = (char)got[i];
     if (strcmp(said, want) || n_matched != matched)
         fail_msg("'%s': want '%s' after %d, got '%s' after %d", text, want, matched, said, n_matched);
