@@ -68,6 +68,35 @@ static PanelBlock block_at(const Blocks *k, const void *stack, int64_t n_rows, s
                        stack_place(k->run, k->n, (size_t)n_panels(n_rows), b, p));
 }
 
+/* Four words of sixteen rows: four rows at a time, a square of words is turned over in registers. */
+typedef uint32_t Four __attribute__((vector_size(16)));
+
+static inline Four four_at(const char *words)
+{
+    Four four;
+    memcpy(&four, words, sizeof four);
+    return four;
+}
+
+static inline void put_four(uint32_t *to, Four four)
+{
+    memcpy(to, &four, sizeof four);
+}
+
+static inline void turn_words(uint32_t *words, const size_t place[4], const char *from, size_t row_bytes)
+{
+    for (size_t r = 0; r < PANEL_ROWS; r += 4, from += 4 * row_bytes) {
+        const Four a = four_at(from), b = four_at(from + row_bytes);
+        const Four c = four_at(from + 2 * row_bytes), d = four_at(from + 3 * row_bytes);
+        const Four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+        const Four AB = __builtin_shufflevector(a, b, 2, 6, 3, 7), CD = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+        put_four(words + place[0] + r, __builtin_shufflevector(ab, cd, 0, 1, 4, 5));
+        put_four(words + place[1] + r, __builtin_shufflevector(ab, cd, 2, 3, 6, 7));
+        put_four(words + place[2] + r, __builtin_shufflevector(AB, CD, 0, 1, 4, 5));
+        put_four(words + place[3] + r, __builtin_shufflevector(AB, CD, 2, 3, 6, 7));
+    }
+}
+
 /* Block b of n_rows (1 to 16) rows.  Sixteen reads, one from each row, make one vector: both sides stay in the
  * nearest cache. */
 static inline void pack_block(const Blocks *k, PanelBlock to, size_t b, const char *rows, size_t n_rows)
@@ -76,7 +105,10 @@ static inline void pack_block(const Blocks *k, PanelBlock to, size_t b, const ch
     for (int h = 0; h < k->shape.n_halves; h++)
         for (size_t r = 0; r < n_rows; r++)
             memcpy((uint16_t *)to.halves + h * PANEL_ROWS + r, halves + r * k->row_bytes + 2 * h, 2);
-    for (int w = 0; w < k->shape.n_words; w++) {
+    int w = 0;
+    for (; n_rows == PANEL_ROWS && w + 4 <= k->shape.n_words; w += 4)
+        turn_words((uint32_t *)to.words, &k->place[w], words + 4 * w, k->row_bytes);
+    for (; w < k->shape.n_words; w++) {
         uint32_t *word = (uint32_t *)to.words + k->place[w];
         for (size_t r = 0; r < n_rows; r++) memcpy(&word[r], words + r * k->row_bytes + 4 * w, 4);
     }
