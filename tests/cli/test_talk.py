@@ -213,7 +213,8 @@ class Talk(Case):
         fcntl.ioctl(t.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))      # sends SIGWINCH
         os.kill(t.pid, signal.SIGSTOP)
         os.kill(t.pid, signal.SIGCONT)
-        t.say("sentence")
+        t.type("sentence\r")
+        t.until(r"sentence[^>]*\n.*>>> $")              # the line may be drawn anew first, prompt and all
         self.assertEqual(self.messages(t)[0]["content"], "half a sentence")
 
     def test_ctrl_c_leaves_the_fence(self):
