@@ -143,12 +143,17 @@ static double rate_at(const mixt_rate *rates, int n, int n_threads)
     return best;
 }
 
+/* With as many reads in flight as were tried: that is how experts are read. */
 static double disk_at(const mixt_machine *m)
 {
-    double best = 0;
-    for (int i = 0; i < m->n_disk && i < MIXT_DISK_RATES_MAX; i++)
-        if (m->disk[i].bytes_per_s > best) best = m->disk[i].bytes_per_s;
-    return best;
+    double rate = 0;
+    int deepest = 0;
+    for (int i = 0; i < m->n_disk && i < MIXT_DISK_RATES_MAX; i++) {
+        if (m->disk[i].depth < deepest || (m->disk[i].depth == deepest && m->disk[i].bytes_per_s < rate)) continue;
+        deepest = m->disk[i].depth;
+        rate = m->disk[i].bytes_per_s;
+    }
+    return rate;
 }
 
 static const double disk_assumed = 1e9;
