@@ -45,6 +45,7 @@ typedef struct Place {
     int32_t    key;             /* layer * E + expert; -1: none                            */
     int        pins;
     bool       ahead;           /* read for a hint that was not sure, and not pinned since */
+    bool       stale;           /* its read was begun in an earlier step: that it failed says nothing of now */
     bool       late;            /* was not here when it was asked for: the pin is no hit   */
 } Place;
 
@@ -169,7 +170,7 @@ static void leave(Cache *c, Place *p)
     c->where[p->key] = -1;
     p->key = -1;
     p->state = PLACE_FREE;
-    p->ahead = p->late = false;
+    p->ahead = p->late = p->stale = false;
 }
 
 static void give_memory_back(Cache *c, Place *p, int64_t keep)
@@ -192,7 +193,7 @@ static void harvest(Cache *c)
         }
         if (p->reading.status == OK) {
             p->state = PLACE_HERE;
-        } else if (p->reading.status != CANCELLED && c->is_needed[p->key]) {
+        } else if (p->reading.status != CANCELLED && c->is_needed[p->key] && !p->stale) {
             p->state = PLACE_FAILED;
             p->ahead = false;
         } else {
@@ -356,6 +357,7 @@ static void cache_begin(Store *s, bool sweep)
 {
     Cache *c = (Cache *)s;
     harvest(c);
+    for (int i = 0; i < c->n_travelling; i++) c->places[c->travelling[i]].stale = true;
     forget_needed(c);
     forget_coming(c, -1, HINT_GUESS);
     c->sweep = sweep;
