@@ -174,17 +174,12 @@ static Exit run_batch(Run *r)
 
 /* ---- reports ---- */
 
-static double per_second(int64_t n, int64_t us)
-{
-    return us > 0 ? (double)n * 1e6 / (double)us : 0;
-}
-
 static void report(const Run *r)
 {
     const mixt_batch_progress *p = &r->progress;
     fprintf(stderr, "%zu prompts, %zu with errors; %lld tokens read, %lld written in %.2f s: %.1f tokens/s written\n",
             r->lines.n - r->n_kept, r->lines.n_bad + r->n_failed, (long long)p->n_read, (long long)p->n_written,
-            (double)p->us * 1e-6, per_second(p->n_written, p->us));
+            (double)p->us * 1e-6, per_second((size_t)p->n_written, p->us));
     if (!opt_flag(r->app->options, OPT_VERBOSE)) return;
     const mixt_engine_stats now = mixt_engine_read(r->loaded.engine);
     char read[AMOUNT_MAX];
@@ -213,7 +208,7 @@ static Exit report_json(const Run *r)
     json_key_whole(&json, "prompt_tokens", p->n_read);
     json_key_whole(&json, "answer_tokens", p->n_written);
     json_key_whole(&json, "us", p->us);
-    json_key_real(&json, "answer_per_second", per_second(p->n_written, p->us));
+    json_key_real(&json, "answer_per_second", per_second((size_t)p->n_written, p->us));
     json_key_whole(&json, "steps", p->n_steps);
     json_key_whole(&json, "rows", p->n_rows);
     json_key_whole(&json, "together", p->n_running_max);

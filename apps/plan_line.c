@@ -6,6 +6,7 @@
 #include "load.h"
 #include "machine_file.h"
 #include "plan.h"
+#include "progress.h"
 
 static bool make_plan(const mixt_model *model, Prediction *p)
 {
@@ -59,11 +60,6 @@ void plan_before(const App *app, const mixt_model *model, size_t n_context, Pred
         fprintf(stderr, "; about %s tokens/s, prompts %s\n", plan_rate(out->info.first.tokens_per_s, write),
                 plan_rate(out->info.prompt_per_s, prompt));
     else fprintf(stderr, "; mixt doctor, once, and this line says how fast\n");
-}
-
-static double per_second(size_t n, int64_t us)
-{
-    return us > 0 ? (double)n * 1e6 / (double)us : 0;
 }
 
 /* The plan again, for the prompt that came. */

@@ -16,6 +16,11 @@ Progress progress_begin(const char *what, bool bytes)
     return (Progress){ .what = what, .bytes = bytes, .unit = "tokens", .start_us = clock_us() };
 }
 
+double per_second(size_t n, int64_t us)
+{
+    return us > 0 ? (double)n * 1e6 / (double)us : 0;
+}
+
 const char *amount_bytes(double bytes, char out[AMOUNT_MAX])
 {
     static const char *const units[] = { "B", "kB", "MB", "GB", "TB" };

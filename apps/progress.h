@@ -5,6 +5,7 @@
 #define APPS_PROGRESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct Progress {
@@ -22,5 +23,6 @@ void progress_end(Progress *progress);      /* wipes the line                   
 /* "26.5 GB": three digits that matter, powers of 1000. */
 enum { AMOUNT_MAX = 32 };
 const char *amount_bytes(double bytes, char out[AMOUNT_MAX]);
+double      per_second(size_t n, int64_t us);               /* 0 for no time               */
 
 #endif

@@ -240,11 +240,6 @@ Exit speaker_turn(Speaker *s, const Ids *prompt)
 
 /* ---- reports ---- */
 
-static double per_second(size_t n, int64_t us)
-{
-    return us > 0 ? (double)n * 1e6 / (double)us : 0;
-}
-
 /* What a reader feels: the time from one token to the next, not its mean. */
 static void report_stutter(const mixt_generated *g)
 {
