@@ -34,19 +34,13 @@ static Exit choose_machine(const App *app, mixt_machine *out, bool *stored)
 
 static mixt_plan_options wish_of(const Options *o, const mixt_machine *machine)
 {
-    mixt_plan_options wish = mixt_plan_defaults();
-    wish.machine      = machine;
-    wish.type         = opt_text(o, OPT_QUANT);
-    wish.memory_bytes = opt_whole(o, OPT_MEMORY);
-    wish.vram_bytes   = opt_whole(o, OPT_VRAM);
-    wish.disk_per_s   = (double)opt_whole(o, OPT_DISK_RATE);
-    wish.n_context    = (size_t)opt_whole(o, OPT_CTX);
-    wish.n_sessions   = (size_t)opt_whole(o, OPT_SESSIONS);
-    wish.n_batch      = (size_t)opt_whole(o, OPT_BATCH);
-    wish.n_prompt     = (size_t)opt_whole(o, OPT_PLAN_PROMPT);
-    wish.expert_slots = (size_t)opt_whole(o, OPT_EXPERT_SLOTS);
-    wish.n_threads    = (int)opt_whole(o, OPT_THREADS);
-    wish.kv           = load_kv(opt_text(o, OPT_KV));
+    mixt_plan_options wish = plan_wish(o, (size_t)opt_whole(o, OPT_CTX));
+    wish.machine    = machine;
+    wish.type       = opt_text(o, OPT_QUANT);
+    wish.vram_bytes = opt_whole(o, OPT_VRAM);
+    wish.disk_per_s = (double)opt_whole(o, OPT_DISK_RATE);
+    wish.n_sessions = (size_t)opt_whole(o, OPT_SESSIONS);
+    wish.n_prompt   = (size_t)opt_whole(o, OPT_PLAN_PROMPT);
     if (opt_given(o, OPT_HIT_RATE)) wish.hit_rate = opt_real(o, OPT_HIT_RATE);
     return wish;
 }

@@ -43,4 +43,7 @@ void plan_before(const App *app, const mixt_model *model, size_t n_context, Pred
 typedef struct Done { size_t n_prompt, n_written; int64_t prompt_us, written_us; } Done;
 void plan_after(const Prediction *prediction, const mixt_model *model, const Done *done);
 
+/* What a run and a plan are both told of memory, rows and threads. */
+mixt_plan_options plan_wish(const Options *o, size_t n_context);
+
 #endif

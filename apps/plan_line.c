@@ -18,7 +18,7 @@ static bool make_plan(const mixt_model *model, Prediction *p)
     return true;
 }
 
-static mixt_plan_options wish_of(const Options *o, size_t n_context)
+mixt_plan_options plan_wish(const Options *o, size_t n_context)
 {
     mixt_plan_options wish = mixt_plan_defaults();
     wish.memory_bytes = opt_whole(o, OPT_MEMORY);
@@ -51,7 +51,7 @@ static void print_places(const mixt_plan_info *i)
 void plan_before(const App *app, const mixt_model *model, size_t n_context, Prediction *out)
 {
     char write[PLAN_TEXT_MAX], prompt[PLAN_TEXT_MAX];
-    *out            = (Prediction){ .wish = wish_of(app->options, n_context) };
+    *out            = (Prediction){ .wish = plan_wish(app->options, n_context) };
     out->has_speeds = machine_known(&out->machine);
     out->made       = make_plan(model, out);
     if (!out->made || out->info.why == MIXT_PLAN_TOO_SMALL || !worth_a_line(app, &out->info)) return;
