@@ -60,11 +60,9 @@ struct Batch {
 /* Are there experts which the disk has to give, again and again? */
 static bool comes_from_disk(Engine *e)
 {
-    const Model *m = e->model;
     const StoreStats stats = engine_stats(e).store;
-    int64_t all = 0;
-    for (int64_t i = 0; i < m->sizes.n_layers * m->sizes.n_experts; i++) all += expert_bytes(&m->extents[i]);
-    return (stats.room_bytes > stats.resident_bytes ? stats.room_bytes : stats.resident_bytes) < all;
+    const int64_t room = stats.room_bytes > stats.resident_bytes ? stats.room_bytes : stats.resident_bytes;
+    return room < model_expert_bytes(e->model);
 }
 
 static int64_t kv_share(Engine *e, bool sweeps)
@@ -266,8 +264,7 @@ static Status check_job(const Batch *b, const BatchJob *job, int64_t n_context, 
 
 static int64_t context_bytes(const Batch *b, int64_t n_context)
 {
-    const int64_t n_pages = (n_context + PAGE_TOKENS - 1) / PAGE_TOKENS;
-    return n_pages * kv_page_bytes(&b->engine->model->sizes, b->engine->kv);
+    return kv_bytes(&b->engine->model->sizes, b->engine->kv, n_context);
 }
 
 static Status lane_open(Batch *b, Lane *l, const Waiting *w, Error *error)
@@ -290,6 +287,15 @@ static int n_used_lanes(const Batch *b)
     int n = 0;
     for (int i = 0; i < b->n_lanes; i++) n += b->lanes[i].used;
     return n;
+}
+
+/* Who came last of those under way; NULL: nobody is. */
+static Lane *last_lane(Batch *b)
+{
+    Lane *last = NULL;
+    for (int i = 0; i < b->n_lanes; i++)
+        if (b->lanes[i].used && (!last || b->lanes[i].order > last->order)) last = &b->lanes[i];
+    return last;
 }
 
 static Lane *free_lane(Batch *b)
@@ -419,11 +425,7 @@ static Status step_alone(Batch *b, Error *error)
 /* Memory ran out as sequences grew: who came last gives its own back, and begins anew when there is room. */
 static Status evict_last(Batch *b, Error *error)
 {
-    Lane *last = NULL;
-    for (int i = 0; i < b->n_lanes; i++) {
-        Lane *l = &b->lanes[i];
-        if (l->used && (!last || l->order > last->order)) last = l;
-    }
+    Lane *last = last_lane(b);
     b->n_lanes_now = n_used_lanes(b) - 1;
     b->progress.n_evicted++;
     TRY(queue_again(b, last, error));
@@ -487,14 +489,11 @@ static Status tell(Batch *b, int n_running, int64_t start_us, Error *error)
 /* What was under way begins anew another time, in the order in which it came. */
 static Status give_up(Batch *b, Status status, Error *error)
 {
-    for (;;) {
-        Lane *last = NULL;
-        for (int i = 0; i < b->n_lanes; i++)
-            if (b->lanes[i].used && (!last || b->lanes[i].order > last->order)) last = &b->lanes[i];
-        if (!last) return status;
+    for (Lane *last; (last = last_lane(b));) {
         TRY(queue_again(b, last, error));
         lane_close(b, last);
     }
+    return status;
 }
 
 Status batch_run(Batch *b, Error *error)

@@ -1,25 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * gen/engine.c - a model placed in memory; feed.c steps over it. */
 #include "base/clock.h"
-#include "base/machine.h"
 #include "gen/parts.h"
 
 #include <stdlib.h>
 
 /* ---- what fits ---- */
 
-static int64_t usual_kv_bytes(const Sizes *s, Format kv)
+static int64_t usual_context(const Sizes *s)
 {
-    const int64_t context = s->n_context < CONTEXT_DEFAULT ? s->n_context : CONTEXT_DEFAULT;
-    return (context + PAGE_TOKENS - 1) / PAGE_TOKENS * kv_page_bytes(s, kv);
-}
-
-/* A slot begins and ends where a page does, a huge one if it is large, and each matrix where a line does. */
-static int64_t slot_bytes_at_most(int64_t expert_bytes)
-{
-    enum { PAGE = 4096, LINE = 64, PARTS = 3, LARGE = 16 << 20 };
-    const int64_t bytes = expert_bytes + expert_bytes / 256 + PARTS * LINE, page = bytes < LARGE ? PAGE : ROOM_ALIGN;
-    return (bytes / page + 2) * page;
+    return s->n_context < CONTEXT_DEFAULT ? s->n_context : CONTEXT_DEFAULT;
 }
 
 #ifdef MIXT_HOSTILE
@@ -48,9 +38,9 @@ static Status open_budget(const Engine *e, const Catalog *catalog, const Sizes *
         .dense_bytes = bytes->dense + (map ? lora_map_values(map) * (int64_t)sizeof(float) : 0),
         .scratch_bytes = work_bytes(s, e->n_batch) +
                          device_work_bytes(o->device, &limits, o->n_threads, CONTEXT_DEFAULT),
-        .kv_first_bytes = usual_kv_bytes(s, o->kv),
+        .kv_first_bytes = kv_bytes(s, o->kv, usual_context(s)),
         .experts_bytes = bytes->experts,
-        .slot_bytes = slot_bytes_at_most(bytes->largest_expert),
+        .slot_bytes = store_room_at_most(bytes->largest_expert),
         .n_experts = s->n_layers * s->n_experts,
         .n_least = s->n_used,
         .n_wish = slots_wished(s, o),

@@ -11,7 +11,7 @@ static Status make_pages(Session *s, Error *error)
 {
     const Sizes *sizes = &s->engine->model->sizes;
     const int64_t n = (s->n_context + PAGE_TOKENS - 1) / PAGE_TOKENS;
-    TRY(budget_context(&s->engine->budget, s->n_context, n * kv_page_bytes(sizes, s->engine->kv), error));
+    TRY(budget_context(&s->engine->budget, s->n_context, kv_bytes(sizes, s->engine->kv, s->n_context), error));
     s->pages = calloc((size_t)n, sizeof *s->pages);
     if (!s->pages) return fail_memory(error, "the key/value cache");
     TRY(kv_pages_new(s->engine->device, sizes, s->engine->kv, n, &s->cache, error));
@@ -22,10 +22,8 @@ static Status make_pages(Session *s, Error *error)
 /* Memory is taken in huge pages where it is written. */
 static int64_t claim_bytes(const Session *s, int64_t n_tokens)
 {
-    enum { HUGE_PAGE = 2 << 20 };
-    const int64_t n_pages = (n_tokens + PAGE_TOKENS - 1) / PAGE_TOKENS;
-    const int64_t bytes = n_pages * kv_page_bytes(&s->engine->model->sizes, s->engine->kv);
-    return (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    const int64_t bytes = kv_bytes(&s->engine->model->sizes, s->engine->kv, n_tokens);
+    return (bytes + ROOM_ALIGN - 1) / ROOM_ALIGN * ROOM_ALIGN;
 }
 
 Status session_claim(Session *s, int64_t n_tokens, Error *error)

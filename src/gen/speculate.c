@@ -60,9 +60,7 @@ typedef struct Speculation {
 static double expert_share(const Model *m)
 {
     const Sizes *s = &m->sizes;
-    double experts = 0;
-    for (int64_t i = 0; i < s->n_layers * s->n_experts; i++) experts += (double)expert_bytes(&m->extents[i]);
-    experts *= (double)s->n_used / (double)s->n_experts;
+    const double experts = (double)model_expert_bytes(m) * (double)s->n_used / (double)s->n_experts;
     return experts / (experts + (double)m->dense_bytes);
 }
 

@@ -169,7 +169,7 @@ static Status bind_experts(Binder *b, const ModelPlan *plan, Loader *loader)
                                  .n_experts = (int)b->sizes->n_experts };
     CacheOptions cache = { .room_bytes = plan->room_bytes, .room_bytes_max = plan->room_bytes_max,
                            .policy = plan->policy, .shares = plan->shares,
-                           .shares_rows = plan->shares_rows, .buffered = plan->buffered };
+                           .shares_rows = plan->shares_rows };
     if (!cache.room_bytes && plan->n_slots < source.n_layers * source.n_experts)
         cache.room_bytes = plan->n_slots * store_expert_room(b->device, &source);
     read_as_used(b, &source, &cache);
@@ -336,6 +336,13 @@ void model_free(Model *m)
     free(m->layers);
     free(m->extents);
     free(m);
+}
+
+int64_t model_expert_bytes(const Model *m)
+{
+    int64_t bytes = 0;
+    for (int64_t i = 0; i < m->sizes.n_layers * m->sizes.n_experts; i++) bytes += expert_bytes(&m->extents[i]);
+    return bytes;
 }
 
 /* ---- before anything is loaded ---- */

@@ -28,6 +28,11 @@ int64_t kv_page_bytes(const Sizes *s, Format format)
     return page_rows(s) * format_row_bytes(format, s->n_kv_heads * s->head_size);
 }
 
+int64_t kv_bytes(const Sizes *s, Format format, int64_t n_positions)
+{
+    return (n_positions + PAGE_TOKENS - 1) / PAGE_TOKENS * kv_page_bytes(s, format);
+}
+
 KvView kv_view(const Sizes *s, int layer, const Step *step)
 {
     return (KvView){

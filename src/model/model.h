@@ -109,7 +109,6 @@ typedef struct ModelPlan {
     const float *shares;                /* what earlier runs learned of use (store/use.h); NULL: nothing */
     int64_t  shares_rows;
     int      look_ahead;                /* 0 to LOOK_AHEAD_MAX layers                      */
-    bool     buffered;                  /* experts are read through the page cache         */
     int64_t  max_tokens;                /* T                                               */
     const LoraMap *lora;                /* adapters; NULL: none                            */
 } ModelPlan;
@@ -118,6 +117,8 @@ typedef struct ModelPlan {
 Status model_bind(const Arch *arch, const Catalog *catalog, const Sizes *sizes, Device *device,
                   const ModelPlan *plan, StoreProgress *progress, Model **out, Error *error);
 void   model_free(Model *model);
+/* Of all experts, wherever they are. */
+int64_t model_expert_bytes(const Model *model);
 /* Sums over the table, before anything is loaded. */
 typedef struct ModelBytes { int64_t dense, experts, largest_expert; } ModelBytes;
 Status model_bytes(const Arch *arch, const Catalog *catalog, const Sizes *sizes, ModelBytes *out,
@@ -151,6 +152,8 @@ Status kv_pages_new(Device *device, const Sizes *sizes, Format format, int64_t n
                     Error *error);
 Tensor  kv_page(const Tensor *pages, const Sizes *sizes, int64_t page);         /* borrowed */
 int64_t kv_page_bytes(const Sizes *sizes, Format format);
+/* Of the pages that so many positions of one sequence take. */
+int64_t kv_bytes(const Sizes *sizes, Format format, int64_t n_positions);
 KvView  kv_view(const Sizes *sizes, int layer, const Step *step);
 
 #endif

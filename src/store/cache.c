@@ -129,6 +129,14 @@ int64_t store_expert_room(Device *device, const StoreSource *source)
     return sizes_of(device, source).most;
 }
 
+/* The device keeps a 256th more at most, each matrix begins where a line does, the whole where a page does. */
+int64_t store_room_at_most(int64_t expert_bytes)
+{
+    const int64_t bytes = expert_bytes + expert_bytes / 256 + SLOT_PARTS * SLAB_PART_ALIGN;
+    const int64_t page = bytes < HUGE_ROOM ? SMALL_PAGE : ROOM_ALIGN;
+    return (bytes / page + 2) * page;
+}
+
 /* The place's memory, seen as the expert that lies in it. */
 static Slot views_of(const Cache *c, const Place *p)
 {
