@@ -8,6 +8,7 @@
 #include "measure/measure.h"
 
 #include "base/clock.h"
+#include "base/direct.h"
 #include "base/pool.h"
 #include "base/rng.h"
 
@@ -115,13 +116,6 @@ static Status one_rate(Disk *d, const char *folder, DiskRate *rate, Error *error
     return OK;
 }
 
-static int open_direct(int fd)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-}
-
 Status measure_disk(const char *folder, Machine *to, Error *error)
 {
     static const DiskRate wanted[] = { { 128 << 10, 1, 0 },
@@ -138,7 +132,9 @@ Status measure_disk(const char *folder, Machine *to, Error *error)
     if (status == OK && !(d.blocks = aligned_alloc(HUGE_PAGE, (size_t)LARGEST * DEEPEST)))
         status = fail_memory(error, "blocks of a file");
     if (status == OK) madvise(d.blocks, (size_t)LARGEST * DEEPEST, MADV_HUGEPAGE);
-    if (status == OK) d.direct_fd = open_direct(d.fd);
+    File direct = { .fd = -1 };
+    if (status == OK) direct_open(&(File){ .fd = d.fd, .path = (char *)folder }, &direct, NULL);
+    d.direct_fd = direct.fd;
     to->n_disk = 0;
     for (int i = 0; i < ARRAY_LEN(wanted) && status == OK; i++) {
         to->disk[i] = wanted[i];
@@ -147,7 +143,7 @@ Status measure_disk(const char *folder, Machine *to, Error *error)
     }
     to->disk_direct = d.direct_fd >= 0;
     snprintf(to->disk_folder, sizeof to->disk_folder, "%s", folder);
-    if (d.direct_fd >= 0) close(d.direct_fd);
+    file_close(&direct);
     close(d.fd);
     free(d.blocks);
     return status;
