@@ -67,16 +67,16 @@ Status budget_open(const BudgetAsk *ask, Budget *out, Error *error)
                      .scratch_bytes = ask->scratch_bytes };
     out->limit_bytes_first = out->limit_bytes;
     SlotsAsk slots_ask = { .budget_bytes = out->limit_bytes,
-                                 .dense_bytes = out->dense_bytes,
-                                 .kv_bytes = ask->kv_first_bytes,
-                                 .scratch_bytes = out->scratch_bytes,
-                                 .spare_bytes = out->program_bytes,
-                                 .reading_bytes = READING_BYTES,
-                                 .experts_bytes = ask->experts_bytes,
-                                 .slot_bytes = ask->slot_bytes,
-                                 .n_all = ask->n_experts,
-                                 .n_least = ask->n_least,
-                                 .n_wish = ask->n_wish };
+                           .dense_bytes = out->dense_bytes,
+                           .kv_bytes = ask->kv_first_bytes,
+                           .scratch_bytes = out->scratch_bytes,
+                           .spare_bytes = out->program_bytes,
+                           .reading_bytes = READING_BYTES,
+                           .experts_bytes = ask->experts_bytes,
+                           .slot_bytes = ask->slot_bytes,
+                           .n_all = ask->n_experts,
+                           .n_least = ask->n_least,
+                           .n_wish = ask->n_wish };
     Slots slots = plan_slots(&slots_ask);
     if (slots.why == SLOTS_ALL_FIT) {
         out->room_bytes = out->room_bytes_min = out->room_bytes_max = ask->experts_bytes;

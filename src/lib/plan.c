@@ -134,7 +134,7 @@ static int64_t header_bytes(const mixt_plan *p)
 
 /* ---- the machine, the wish ---- */
 
-/* With exactly so many threads; otherwise the nearest fewer, or the first, in proportion up to its double. */
+/* With so many threads, or the nearest fewer; the first where all have more. */
 static double rate_at(const mixt_rate *rates, int n, int n_threads)
 {
     double best = 0;
