@@ -51,12 +51,13 @@ Status direct_read(const File *direct, int64_t offset, void *to, int64_t n_bytes
         ssize_t got = why ? -1 : pread(direct->fd, (char *)to + at, (size_t)want, (off_t)(offset + at));
         if (got < 0 && !why && errno == EINTR) continue;
         if (got < 0)
-            return fail(error, !why && errno == EINVAL ? UNSUPPORTED : IO_FAILED, "%s: read at byte %lld failed: %s",
-                        direct->path, (long long)(offset + at), strerror(why ? why : errno));
+            return fail(error, (why ? why : errno) == EINVAL ? UNSUPPORTED : IO_FAILED,
+                        "%s: read at byte %lld failed: %s", direct->path, (long long)(offset + at),
+                        strerror(why ? why : errno));
         if (got > kept) got = kept;
         if (at + got >= n_needed) break;
         const int64_t whole = got / DIRECT_ALIGN * DIRECT_ALIGN;
-        if (whole == 0 && kept == want)
+        if (whole == 0)                                 /* a disk stops between blocks, a file within one */
             return fail(error, IO_FAILED, "%s: file became shorter: expected bytes up to %lld, found %lld",
                         direct->path, (long long)(offset + n_needed), (long long)(offset + at + got));
         at += whole;
