@@ -22,6 +22,12 @@ enum { SANITIZED = 1 };         /* shadow memory is resident too                
 enum { SANITIZED = 0 };
 #endif
 
+#ifdef MIXT_HOSTILE
+enum { HOSTILE = 1 };           /* without a limit two experts are in memory, not all; new memory is written to */
+#else
+enum { HOSTILE = 0 };
+#endif
+
 static char       path[512];
 static mixt_error error;
 
@@ -109,7 +115,7 @@ static void holds_no_more_than_it_may(void **state)
     must(mixt_session_new(e, CONTEXT, &s, &error));
     must(mixt_session_sync(s, prompt, N_PROMPT, &error));
     memcpy(free_logits, mixt_session_logits(s), n_vocab * sizeof(float));
-    assert_string_equal(mixt_engine_read(e).store, "ram");
+    assert_string_equal(mixt_engine_read(e).store, HOSTILE ? "cache" : "ram");
     mixt_session_free(s);
     mixt_engine_free(e);
 
@@ -139,7 +145,7 @@ static void holds_no_more_than_it_may(void **state)
                   (double)freed.expert_room_bytes / (double)MIB, (double)first.kv_bytes / (double)MIB,
                   (double)full.kv_bytes / (double)MIB, (double)freed.kv_bytes / (double)MIB);
     assert_true(w.n_samples > 20);
-    assert_true(w.most <= limit);
+    assert_true(HOSTILE || w.most <= limit);
     assert_true(w.most > limit / 2);                    /* or nothing was measured                     */
     assert_int_equal(first.kv_bytes, 0);
     assert_true(full.kv_bytes >= 2 * (int64_t)N_PROMPT * 16 * 1024);
@@ -253,7 +259,7 @@ static int live_with_a_neighbour(const char *group)
 static void gives_room_to_neighbours(void **state)
 {
     (void)state;
-    if (SANITIZED) skip();
+    if (SANITIZED || HOSTILE) skip();
     make_model();
     char group[96];
     snprintf(group, sizeof group, "/sys/fs/cgroup/memory/mixt-budget-%d", (int)getpid());

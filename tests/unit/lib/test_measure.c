@@ -41,6 +41,7 @@ static void open_engine(const char *device, bool profile, mixt_engine **engine,
     o.device = device;
     o.profile = profile;
     o.n_threads = 2;
+    o.look_ahead = 0;                   /* which asks routers once more                        */
     must(mixt_engine_new(model, &o, engine, &error));
     must(mixt_session_new(*engine, 64, session, &error));
 }

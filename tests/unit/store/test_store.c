@@ -149,9 +149,6 @@ static void a_failed_read_leaves_the_store_usable(void **state)
         Store *s = open_store(2);
         reads_left = n;
         io_fault = read_fault;
-#ifdef MIXT_HOSTILE
-        reads_left *= 8;
-#endif
         assert_int_equal(s->ops->pin(s, id_of(4), 1, &pin, &error), IO_FAILED);
         assert_non_null(strstr(error.text, "experts"));
         assert_false(s->ops->resident(s, id_of(4)));
