@@ -126,6 +126,19 @@ class Replay(Case):
         finally:
             os.chmod(folder, stat.S_IRWXU)
 
+    def test_who_leaves_something_beside_the_model(self):
+        folder = scratch("beside")
+        os.makedirs(folder, exist_ok=True)
+        some = [("sparse", (), True), ("sparse", ("--no-learn",), False), ("dense", (), False)]
+        for kind, options, leaves in some:
+            gguf = os.path.join(folder, kind + ".gguf")
+            shutil.copy(model() if kind == "sparse" else model("dense.gguf", "--experts", -1), gguf)
+            self.expect(mixt("run", gguf, "The", "-n", 3, "--expert-slots", 2, *options), 0)
+            found = set(os.listdir(folder)) - {kind + ".gguf"}
+            self.assertEqual(found, {kind + ".gguf.use"} if leaves else set(), (kind, options))
+            for name in os.listdir(folder):
+                os.remove(os.path.join(folder, name))
+
     def test_bad(self):
         self.one_line(self.expect(mixt("replay"), 64), "--invent")
         self.one_line(self.expect(mixt("replay", "--invent", trace("x.trace", [])), 64), "--invent")

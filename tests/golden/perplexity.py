@@ -48,7 +48,7 @@ def own_text(mixt, source, n_bytes):
     while len(text) < n_bytes:
         seed += 1
         command = [mixt, 'run', source, 'Once upon a time', '-n', '400', '--temp', '1', '--top-k', '0', '--top-p',
-                   '1', '--min-p', '0', '--seed', str(seed)]
+                   '1', '--min-p', '0', '--seed', str(seed), '--no-learn']
         text += b'Once upon a time' + subprocess.run(command, capture_output=True, check=True).stdout + b'\n'
     return text
 
