@@ -10,7 +10,8 @@
 
 static int fault(IoCall call, int64_t *n)
 {
-    const int answer = io_fault ? io_fault(call) : 0;
+    int (*const hook)(IoCall) = io_fault;
+    const int answer = hook ? hook(call) : 0;
     if (answer != IO_FAULT_SHORT) return answer;
     if (n && *n > DIRECT_ALIGN) *n /= 2;
     return 0;

@@ -16,7 +16,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-int (*io_fault)(IoCall call);
+int (*_Atomic io_fault)(IoCall call);
 
 /* ---- reading ---- */
 

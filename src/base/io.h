@@ -95,6 +95,6 @@ typedef enum IoCall { IO_OPEN, IO_READ, IO_WRITE, IO_SYNC, IO_RENAME, IO_ROOM, I
  * IO_FAULT_SHORT halves the transfer instead.  Any thread may be the caller.  IO_ROOM asks for the room on the
  * disk: ENOSPC plays one without any. */
 enum { IO_FAULT_SHORT = -1 };
-extern int (*io_fault)(IoCall call);
+extern int (*_Atomic io_fault)(IoCall call);            /* set while others read, too         */
 
 #endif

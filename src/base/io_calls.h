@@ -14,7 +14,8 @@ enum { TRANSFER_MAX = 1 << 30 };        /* Linux moves at most 2 GiB per call   
 /* The errno to pretend, 0 for none; *n shrinks when the fault is a short transfer. */
 static inline int fault(IoCall call, size_t *n)
 {
-    const int answer = io_fault ? io_fault(call) : 0;
+    int (*const hook)(IoCall) = io_fault;
+    const int answer = hook ? hook(call) : 0;
     if (answer != IO_FAULT_SHORT) return answer;
     if (n && *n > 1) *n /= 2;
     return 0;

@@ -121,8 +121,7 @@ static void logits_that_are_no_numbers_choose_nothing(void **state)
     mixt_model_free(m);
 }
 
-static atomic_int n_reads;
-static int        fail_at, fail_as;
+static atomic_int n_reads, fail_at, fail_as;
 static int faulty(IoCall call)
 {
     return call == IO_READ && atomic_fetch_add(&n_reads, 1) == fail_at ? fail_as : 0;
