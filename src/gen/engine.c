@@ -83,7 +83,7 @@ static bool make_rows(Engine *e)
 }
 
 static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, const Sizes *sizes,
-                          const LoraMap *map, const EngineOptions *o, Error *error)
+                          const LoraMap *map, const EngineOptions *o, const Use *use, Error *error)
 {
     const int64_t start_us = clock_us();
     Budget *budget = &e->budget;
@@ -97,8 +97,6 @@ static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, c
     StoreProgress progress = { .tell = o->progress,
                                .user = o->progress_user,
                                .total_bytes = bytes.dense + (budget->n_slots ? 0 : bytes.experts) };
-    Use use;
-    engine_learned(catalog, sizes, o->use, &use);
     const ModelPlan plan = {
         .n_slots = wished ? (int)budget->n_slots : 0,
         .room_bytes = wished || !budget->n_slots ? 0 : budget->room_bytes,
@@ -106,16 +104,15 @@ static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, c
         .max_tokens = e->n_batch,
         .look_ahead = o->look_ahead,
         .lora = map,
-        .policy = o->policy || !use.policy[0] ? o->policy : use.policy,
-        .shares = use.shares,
-        .shares_rows = use.n_rows,
+        .policy = o->policy || !use->policy[0] ? o->policy : use->policy,
+        .shares = use->shares,
+        .shares_rows = use->n_rows,
     };
-    const Status bound = model_bind(arch, catalog, sizes, e->device, &plan, &progress, &e->model, error);
-    use_free(&use);
-    TRY(bound);
+    TRY(model_bind(arch, catalog, sizes, e->device, &plan, &progress, &e->model, error));
     if (o->profile) TRY(engine_watch(e, error));
     TRY(work_new(e->model, e->n_batch, &e->work, error));
     if (!make_rows(e)) return fail_memory(error, "the rows of a step");
+    if (use->n_rows && budget->n_slots) TRY(engine_warm(e, use, error));
     e->stats.load_us = clock_us() - start_us;
     return OK;
 }
@@ -148,7 +145,10 @@ Status engine_new(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
     LoraMap *map = NULL;
     Status status = OK;
     if (o->n_adapters) status = lora_map_new(arch, catalog, sizes, o->adapters, o->n_adapters, &map, error);
-    if (status == OK) status = engine_fill(e, arch, catalog, sizes, map, o, error);
+    Use use;
+    engine_learned(catalog, sizes, o->use, &use);
+    if (status == OK) status = engine_fill(e, arch, catalog, sizes, map, o, &use, error);
+    use_free(&use);
     lora_map_free(map);
     if (status != OK) {
         engine_free(e);

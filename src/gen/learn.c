@@ -13,6 +13,22 @@ void engine_learned(const Catalog *catalog, const Sizes *sizes, const char *path
     if (use_read(path, mark, (int)sizes->n_layers, (int)sizes->n_experts, out, NULL) != OK) *out = (Use){ 0 };
 }
 
+Status engine_warm(Engine *e, const Use *use, Error *error)
+{
+    Store *store = e->model->store;
+    const int n = use->n_layers * use->n_experts;
+    if (!store->ops->warm) return OK;
+    int32_t *keys = calloc((size_t)n, sizeof *keys);
+    ExpertId *ids = calloc((size_t)n, sizeof *ids);
+    Status status = keys && ids ? use_hottest(use, keys, n, error) : fail_memory(error, "the use of experts");
+    for (int i = 0; i < n && status == OK; i++)
+        ids[i] = (ExpertId){ (int16_t)(keys[i] / use->n_experts), (int16_t)(keys[i] % use->n_experts) };
+    if (status == OK) store->ops->warm(store, ids, n);
+    free(keys);
+    free(ids);
+    return status;
+}
+
 /* Rows served since this was last asked; what was told is remembered. */
 static Status news(Engine *e, const int64_t *uses, int64_t *out, Error *error)
 {

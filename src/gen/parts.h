@@ -48,6 +48,9 @@ Status session_claim(Session *session, int64_t n_tokens, Error *error);
 /* What the file at `path` knows of this model; nothing where there is no such file. */
 void engine_learned(const Catalog *catalog, const Sizes *sizes, const char *path, Use *out);
 
+/* What was used most before is read while nothing else is: whoever thinks about his first words finds it there. */
+Status engine_warm(Engine *engine, const Use *use, Error *error);
+
 /* Attaches a profile to the device; the model is bound. */
 Status engine_watch(Engine *engine, Error *error);
 

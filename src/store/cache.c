@@ -189,6 +189,13 @@ static void give_memory_back(Cache *c, Place *p, int64_t keep)
     p->held_bytes = keep;
 }
 
+static void take_memory(Cache *c, Place *p, int64_t need)
+{
+    give_memory_back(c, p, need);
+    c->used_bytes += need - p->held_bytes;
+    p->held_bytes = need;
+}
+
 /* What has been read since anybody looked. */
 static void harvest(Cache *c)
 {
@@ -271,9 +278,7 @@ static Place *find_place(Cache *c, int32_t key, Hint hint)
             give_memory_back(c, q, 0);
         }
         if (room >= need) {
-            give_memory_back(c, p, need);
-            c->used_bytes += need - p->held_bytes;
-            p->held_bytes = need;
+            take_memory(c, p, need);
             return p;
         }
         Place *leaves = victim(c, key, hint);
@@ -282,18 +287,23 @@ static Place *find_place(Cache *c, int32_t key, Hint hint)
     }
 }
 
-static bool bring(Cache *c, int32_t key, Hint hint)
+static void begin_reading(Cache *c, Place *p, int32_t key, Hint hint)
 {
-    Place *p = find_place(c, key, hint);
-    if (!p) return false;
     p->key = key;
     p->state = PLACE_READING;
-    p->ahead = hint != HINT_NEEDED;
-    p->late = hint == HINT_NEEDED;
     c->where[key] = (int32_t)(p - c->places);
     c->travelling[c->n_travelling++] = c->where[key];
     p->slot = views_of(c, p);
     reader_begin(c->reader, &p->reading, &c->experts[key], &p->slot, p->at, hint);
+}
+
+static bool bring(Cache *c, int32_t key, Hint hint)
+{
+    Place *p = find_place(c, key, hint);
+    if (!p) return false;
+    p->ahead = hint != HINT_NEEDED;
+    p->late = hint == HINT_NEEDED;
+    begin_reading(c, p, key, hint);
     return true;
 }
 
@@ -365,7 +375,12 @@ static void cache_begin(Store *s, bool sweep)
 {
     Cache *c = (Cache *)s;
     harvest(c);
-    for (int i = 0; i < c->n_travelling; i++) c->places[c->travelling[i]].stale = true;
+    for (int i = 0; i < c->n_travelling; i++) {
+        Place *p = &c->places[c->travelling[i]];
+        p->stale = true;
+        reader_forget(c->reader, &p->reading);          /* of warm(): the step needs the place      */
+    }
+    harvest(c);
     forget_needed(c);
     forget_coming(c, -1, HINT_GUESS);
     c->sweep = sweep;
@@ -419,6 +434,24 @@ static void cache_hint(Store *s, const ExpertId *ids, int n, Hint hint)
     if (hint == HINT_NEEDED) hint_needed(c, ids, n);
     else hint_ahead(c, ids, n, hint);
     feed(c);
+}
+
+/* Nobody leaves for it, and it counts as no guess: right or wrong, it took nothing from anybody. */
+static void cache_warm(Store *s, const ExpertId *ids, int n)
+{
+    Cache *c = (Cache *)s;
+    harvest(c);
+    for (int i = 0, at = 0; i < n; i++) {
+        const int32_t key = key_of(c, ids[i]);
+        const int64_t need = taken_by(c->ops, &c->experts[key], c->page_bytes);
+        if (c->where[key] >= 0) continue;
+        while (at < c->n_places && c->places[at].state != PLACE_FREE) at++;
+        if (at == c->n_places) return;
+        Place *p = &c->places[at];
+        if (c->used_bytes - p->held_bytes + need > c->room_bytes) return;
+        take_memory(c, p, need);
+        begin_reading(c, p, key, HINT_GUESS);
+    }
 }
 
 static bool here(const Cache *c, int32_t key)
@@ -618,6 +651,7 @@ static const StoreOps cache_ops = {
     .name = "cache",
     .begin = cache_begin,
     .hint = cache_hint,
+    .warm = cache_warm,
     .resident = cache_resident,
     .first = cache_first,
     .pin = cache_pin,

@@ -291,15 +291,26 @@ void reader_urge(Reader *r, Reading *g, Hint hint)
     pthread_mutex_unlock(&r->lock);
 }
 
+/* The lock is held. */
+static void cancel(Reader *r, Reading *g)
+{
+    dequeue(r, g);
+    g->failed_block = -1;
+    g->status = CANCELLED;
+    if (g->n_in_flight == 0) atomic_store(&g->done, true);
+}
+
 void reader_drop(Reader *r, Reading *g)
 {
     pthread_mutex_lock(&r->lock);
-    if (g->queued) {
-        dequeue(r, g);
-        g->failed_block = -1;
-        g->status = CANCELLED;
-        if (g->n_in_flight == 0) atomic_store(&g->done, true);
-    }
+    if (g->queued) cancel(r, g);
+    pthread_mutex_unlock(&r->lock);
+}
+
+void reader_forget(Reader *r, Reading *g)
+{
+    pthread_mutex_lock(&r->lock);
+    if (g->queued && g->hint == HINT_GUESS && g->next_block == 0) cancel(r, g);
     pthread_mutex_unlock(&r->lock);
 }
 

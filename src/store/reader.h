@@ -44,6 +44,8 @@ void reader_begin(Reader *reader, Reading *reading, const ExpertExtents *from, S
 void reader_urge(Reader *reader, Reading *reading, Hint hint);
 /* No block of it is begun any more.  It is done when those in flight are, perhaps at once. */
 void reader_drop(Reader *reader, Reading *reading);
+/* The same for a guess of which no block was begun yet; others stay as they are. */
+void reader_forget(Reader *reader, Reading *reading);
 static inline bool reader_done(const Reading *reading) { return atomic_load(&reading->done); }
 
 /* Until one of these is done, or, if `or_idle`, no block is left to begin for anything needed.  Which is done: an

@@ -359,6 +359,89 @@ static void room_changes_while_experts_come_and_go(void **state)
     s->ops->close(s);
 }
 
+/* ---- what is read before anybody asks ---- */
+
+/* From the last expert to the first, so that it cannot be what a step brings anyway. */
+static void warm_up(Store *s, ExpertId ids[N_ALL])
+{
+    for (int i = 0; i < N_ALL; i++) ids[i] = id_of(N_ALL - 1 - i);
+    s->ops->warm(s, ids, N_ALL);
+    const StoreStats stats = s->ops->stats(s);
+    assert_true(stats.resident_bytes <= stats.room_bytes);
+}
+
+/* How many of the first ones are there, once nothing more comes. */
+static int warmed(Store *s, const ExpertId *ids)
+{
+    int n = 0;
+    for (int patience = 0; patience < 300; patience++) {
+        const int before = n;
+        for (n = 0; n < N_ALL && s->ops->resident(s, ids[n]);) n++;
+        if (n == before) usleep(1000);
+        else patience = 0;
+    }
+    return n;
+}
+
+static void the_likeliest_are_there_before_anybody_asks(void **state)
+{
+    (void)state;
+    Error error;
+    ExpertId ids[N_ALL];
+    for (int n_slots = 1; n_slots <= N_ALL; n_slots += n_slots == 1 ? 10 : 37) {
+        Store *s = open_cache(n_slots, NULL, false);
+        warm_up(s, ids);
+        const int n = warmed(s, ids);
+        if (n < n_slots) fail_msg("room for %d: %d came", n_slots, n);
+        for (int i = n; i < N_ALL; i++) assert_false(s->ops->resident(s, ids[i]));
+        Rng rng = { (uint64_t)n_slots };
+        assert_int_equal(decode_step(s, &rng, -1, true, &error), OK);
+        const StoreStats stats = s->ops->stats(s);
+        assert_int_equal(stats.guessed_used, 0);            /* no guess, neither right nor wrong    */
+        assert_int_equal(stats.guessed_wasted, 0);
+        if (n == N_ALL) assert_int_equal(stats.hits, stats.pins);
+        assert_int_equal(sweep_step(s, false, true, &error), OK);
+        s->ops->close(s);
+    }
+}
+
+/* Whatever is under way then: a step, less room, the end. */
+static void warming_stands_in_nobodys_way(void **state)
+{
+    (void)state;
+    Error error;
+    ExpertId ids[N_ALL];
+    const int64_t one = store_expert_room(device, &source);
+    for (int round = 0; round < 60; round++) {
+        Store *s = open_cache(2 + round % 30, NULL, round % 2);
+        Rng rng = { (uint64_t)round };
+        warm_up(s, ids);
+        usleep((useconds_t)(round * 10));
+        if (round % 3 == 1) assert_int_equal(s->ops->resize(s, 2 * one, &error), OK);
+        if (round % 3 == 2) assert_int_equal(sweep_step(s, true, true, &error), OK);
+        if (round % 5) assert_int_equal(decode_step(s, &rng, 50, true, &error), OK);
+        s->ops->close(s);
+    }
+}
+
+static void a_fault_while_warming_is_nobodys(void **state)
+{
+    (void)state;
+    Error error;
+    ExpertId ids[N_ALL];
+    for (int n = 0; n < 12; n++) {
+        atomic_store(&reads_left, n);
+        io_fault = one_read_fails;
+        Store *s = open_cache(20, NULL, n % 2);
+        warm_up(s, ids);
+        while (atomic_load(&reads_left) >= 0) usleep(100);
+        assert_true(warmed(s, ids) < 20);                   /* one of them is not there             */
+        assert_int_equal(sweep_step(s, false, true, &error), OK);
+        s->ops->close(s);
+        io_fault = NULL;
+    }
+}
+
 static void what_is_too_small_is_refused(void **state)
 {
     (void)state;
@@ -415,6 +498,9 @@ int main(void)
         cmocka_unit_test(short_transfers_are_nothing),
         cmocka_unit_test(a_file_cut_while_it_streams_is_said),
         cmocka_unit_test(room_changes_while_experts_come_and_go),
+        cmocka_unit_test(the_likeliest_are_there_before_anybody_asks),
+        cmocka_unit_test(warming_stands_in_nobodys_way),
+        cmocka_unit_test(a_fault_while_warming_is_nobodys),
         cmocka_unit_test(what_is_too_small_is_refused),
         cmocka_unit_test(several_talk_in_turns),
     };
