@@ -14,6 +14,8 @@ if not MIXT or not os.access(MIXT, os.X_OK):
     print("skipped: MIXT names no program")
     sys.exit(77)
 
+HOSTILE = os.environ.get("MIXT_HOSTILE") == "1"         # pages, caches and reads have other sizes, and runs take longer
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
 import make_tiny_adapter  # noqa: E402,F401  and adapters for them
 import make_tiny  # noqa: E402,F401  models that synth does not write

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from support import MIXT, Case, environment, main, mixt, model, scratch
+from support import HOSTILE, MIXT, Case, environment, main, mixt, model, scratch
 
 TEXTS = ["Once upon a time", "The", "a b c a b c a b", "One two three four five six seven", "x", "Hello, world"]
 
@@ -139,7 +139,7 @@ class Mistakes(Case):
 
 
 class Stopping(Case):
-    LINES = [{"id": i, "prompt": f"{t} {i}", "max_tokens": 150, "ignore_end": True, "seed": i}
+    LINES = [{"id": i, "prompt": f"{t} {i}", "max_tokens": 20 if HOSTILE else 150, "ignore_end": True, "seed": i}
              for i, t in enumerate(TEXTS * 12)]
 
     def whole(self):

@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 
-from support import MIXT, Case, environment, main, mixt, model, scratch
+from support import HOSTILE, MIXT, Case, environment, main, mixt, model, scratch
 
 MIB = 1 << 20
 # 8 layers of 8 experts, 1.25 MB each, and 16 KiB of keys and values for a token.
@@ -59,7 +59,8 @@ class Budget(Case):
             self.assertLessEqual(sum(memory[key] for key in memory if key != "limit_bytes"), limit * MIB)
             self.assertGreater(memory["kv_bytes"], 1000 * 16 * 1024)
             self.assertGreater(told["timings"]["expert_read_bytes"], 0)
-        self.assertGreater(most_free, 112 * MIB, "or there was nothing to hold back")
+        if not HOSTILE:                                         # two experts are in memory there
+            self.assertGreater(most_free, 112 * MIB, "or there was nothing to hold back")
 
     def test_too_little_is_said_before_anything_is_read(self):
         for words in (("run", large(), "Once"), ("bench", large())):

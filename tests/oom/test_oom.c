@@ -377,8 +377,9 @@ static int drop_model(void **state)
     return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1) cmocka_set_test_filter(argv[1]);      /* "test_chat": one of them, where all take long */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_generate),  cmocka_unit_test(test_generate_from_disk),
         cmocka_unit_test(test_chat),      cmocka_unit_test(test_check),
