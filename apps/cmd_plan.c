@@ -11,6 +11,7 @@
 #include "machine_file.h"
 #include "plan.h"
 #include "progress.h"
+#include "use_file.h"
 
 /* ---- the machine ---- */
 
@@ -78,8 +79,13 @@ static Exit show(const App *app, const mixt_model *model, const char *preset)
     mixt_error        error;
     Exit              code = choose_machine(app, &machine, &view.stored);
     if (code != DONE) return code;
-    const mixt_plan_options wish = wish_of(o, &machine);
-    if (mixt_plan_new(model, preset, &wish, &plan, &error) != MIXT_OK) return problem(app, &error, NULL);
+    mixt_plan_options wish = wish_of(o, &machine);
+    Buffer            use  = model && use_learns(app, model) ? use_path(model) : (Buffer){ 0 };
+    wish.use = use.data;
+    const mixt_status status = mixt_plan_new(model, preset, &wish, &plan, &error);
+    buffer_free(&use);
+    if (status != MIXT_OK) return problem(app, &error, NULL);
+    view.hits_given = opt_given(o, OPT_HIT_RATE);
     if (opt_given(o, OPT_WATTS)) view.watts = opt_real(o, OPT_WATTS);
     if (opt_given(o, OPT_PRICE)) view.price = opt_real(o, OPT_PRICE);
     view.plan = plan;

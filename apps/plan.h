@@ -13,6 +13,7 @@ typedef struct PlanView {
     mixt_plan_info   info;
     bool             stored;        /* the machine is that of the last mixt doctor          */
     bool             explain;
+    bool             hits_given;    /* --hit-rate                                           */
     double           watts, price;  /* negative: not given                                  */
 } PlanView;
 
@@ -34,6 +35,7 @@ typedef struct Prediction {
     mixt_plan_info    info;
     mixt_machine      machine;
     bool              made, has_speeds;     /* nothing is known of a machine that mixt doctor never saw */
+    bool              by_use;               /* expects the hits that the use of experts so far promises */
 } Prediction;
 
 /* One line on stderr before a model is loaded, where loading takes a while or the disk will be needed: how much

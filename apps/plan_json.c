@@ -73,6 +73,7 @@ static void json_memory(Json *json, const mixt_plan_info *i)
     json_key_whole(json, "experts_in_all", i->n_slots_all);
     json_key_text(json, "experts_why", why_name(i->why));
     json_key_real(json, "hit_rate", i->hit_rate);
+    json_key_whole(json, "hit_rate_from_rows", i->n_use_rows);
     json_close(json, '}');
 }
 

@@ -7,12 +7,18 @@
 #include "machine_file.h"
 #include "plan.h"
 #include "progress.h"
+#include "use_file.h"
 
 static bool make_plan(const mixt_model *model, Prediction *p)
 {
     mixt_plan *plan;
+    Buffer     use  = p->by_use ? use_path(model) : (Buffer){ 0 };
     p->wish.machine = p->has_speeds ? &p->machine : NULL;
-    if (mixt_plan_new(model, NULL, &p->wish, &plan, NULL) != MIXT_OK) return false;
+    p->wish.use     = use.data;
+    const mixt_status status = mixt_plan_new(model, NULL, &p->wish, &plan, NULL);
+    p->wish.use     = NULL;
+    buffer_free(&use);
+    if (status != MIXT_OK) return false;
     p->info = mixt_plan_read(plan);
     mixt_plan_free(plan);
     return true;
@@ -53,6 +59,7 @@ void plan_before(const App *app, const mixt_model *model, size_t n_context, Pred
     char write[PLAN_TEXT_MAX], prompt[PLAN_TEXT_MAX];
     *out            = (Prediction){ .wish = plan_wish(app->options, n_context) };
     out->has_speeds = machine_known(&out->machine);
+    out->by_use     = use_learns(app, model);
     out->made       = make_plan(model, out);
     if (!out->made || out->info.why == MIXT_PLAN_TOO_SMALL || !worth_a_line(app, &out->info)) return;
     print_places(&out->info);

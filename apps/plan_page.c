@@ -155,6 +155,19 @@ static const char *bound_by(const mixt_plan_step *s)
     return s->memory_s >= s->compute_s ? "memory" : "products";
 }
 
+/* Where the share of hits comes from. */
+static void explain_hits(const PlanView *v)
+{
+    const mixt_plan_info *i = &v->info;
+    const double even = 100 * (double)i->n_slots / (double)i->n_slots_all;
+    if (i->why == MIXT_PLAN_ALL_FIT) return;
+    if (v->hits_given) explain(v, "found in memory: as --hit-rate says");
+    else if (i->n_use_rows)
+        explain(v, "found in memory: those used most in the %lld rows learned from; of even routing it were %.0f %%",
+                (long long)i->n_use_rows, even);
+    else explain(v, "found in memory: as of even routing; nothing is known yet of how this model uses its experts");
+}
+
 static void show_speed(const PlanView *v)
 {
     const mixt_plan_info *i = &v->info;
@@ -164,6 +177,7 @@ static void show_speed(const PlanView *v)
     if (i->why != MIXT_PLAN_ALL_FIT)
         out_format("; %.0f %% of experts found in memory", 100 * i->first.resident);
     out_text("\n");
+    explain_hits(v);
     explain_step(v, &i->first);
     out_format("              %s with %lld tokens before it; %s when %lld write together\n",
                plan_rate(i->last.tokens_per_s, a), (long long)i->last.n_before, plan_rate(i->together.tokens_per_s, b),

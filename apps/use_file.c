@@ -56,8 +56,7 @@ Buffer use_path(const mixt_model *model)
     return in_cache(at + first, n - first);
 }
 
-/* A dense model has nothing to choose from. */
-static bool learns(const App *app, const mixt_model *model)
+bool use_learns(const App *app, const mixt_model *model)
 {
     return !opt_flag(app->options, OPT_NO_LEARN) && mixt_model_read(model).n_experts > 0;
 }
@@ -66,7 +65,7 @@ Buffer use_begin(const App *app, const mixt_model *model)
 {
     mixt_error error;
     Buffer     path = { 0 };
-    if (!learns(app, model)) return path;
+    if (!use_learns(app, model)) return path;
     path = use_path(model);
     if (path.data && mixt_use_check(model, path.data, &error) == MIXT_BAD_FILE)
         remark(app, "%s; it will be begun anew", error.text);
@@ -77,7 +76,7 @@ Buffer use_begin(const App *app, const mixt_model *model)
 void use_keep(const App *app, const Loaded *loaded)
 {
     mixt_error error;
-    if (!loaded->engine || !learns(app, loaded->model)) return;
+    if (!loaded->engine || !use_learns(app, loaded->model)) return;
     Buffer path = use_path(loaded->model);
     if (path.data && mixt_engine_learn(loaded->engine, path.data, &error) != MIXT_OK)
         remark(app, "what was learned from use is not kept: %s", error.text);

@@ -6,6 +6,8 @@
 #include "base/buffer.h"
 #include "load.h"
 
+/* Not with --no-learn, and a dense model has nothing to choose from. */
+bool   use_learns(const App *app, const mixt_model *model);
 /* MODEL.use beside the model; where that cannot be written, NAME.use in the cache folder, which is made.  Empty when
  * there is neither; buffer_free. */
 Buffer use_path(const mixt_model *model);

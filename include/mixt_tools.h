@@ -177,7 +177,9 @@ typedef struct mixt_plan_options {
     size_t      expert_slots;           /* as in mixt_engine_options                            */
     int         n_threads;              /* 0: one per core                                      */
     mixt_kv     kv;
-    double      hit_rate;               /* share of experts found in memory, 0 to 1; negative: as of even routing */
+    double      hit_rate;               /* share of experts found in memory, 0 to 1; negative: as `use` says, else as of
+                                         * even routing                                         */
+    const char *use;                    /* of this model, as mixt_engine_options has it; NULL: nothing is known */
 } mixt_plan_options;
 
 /* One pass over the network: the sum behind a speed.  seconds = max(hypot(memory_s, compute_s) + other_s, disk_s). */
@@ -222,6 +224,7 @@ typedef struct mixt_plan_info {
     double      more_memory_per_s, second_disk_per_s;   /* 32 GiB more; experts on two disks    */
     int         better, smaller;        /* rows of mixt_plan_types; -1: there is none           */
     int64_t     vram_bytes, vram_rest_bytes, vram_slots;        /* what a card would hold: all but experts, experts */
+    int64_t     n_use_rows;             /* of earlier runs, which hit rates go by; 0: even routing, or a given rate */
 } mixt_plan_info;
 
 typedef struct mixt_plan_class {
@@ -351,6 +354,7 @@ typedef struct mixt_batch_options {
     int64_t stall_us;                   /* prompts may make a step with answers take about so long; 0: any time */
     int   (*progress)(void *user, const mixt_batch_progress *progress);     /* after each step; non-zero stops */
     void   *user;
+    mixt_trace *trace;                  /* of this model: the routing of every step is added; NULL: nowhere */
 } mixt_batch_options;
 
 typedef struct mixt_job_result {

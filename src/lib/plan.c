@@ -7,6 +7,7 @@
 #include "lib/lib.h"
 #include "plan/places.h"
 #include "quantize/recipe.h"
+#include "store/use.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ struct mixt_plan {
     char              formats[N_PLAN_CLASSES][FORMATS_TEXT];
     mixt_plan_type    types[TYPES_MAX];
     mixt_plan_place   places[PLACES_MAX];
+    float            *chances;          /* what is known from use (plan/plan.h), or NULL    */
     size_t            n_classes, n_types, n_places;
 };
 
@@ -186,6 +188,50 @@ static int64_t scratch_bytes(const Sizes *s, int n_threads, int64_t n_batch, int
     return work_bytes(s, n_batch) + device_work_bytes("cpu", &limits, n_threads, n_context);
 }
 
+static int by_chance(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (y > x) - (y < x);
+}
+
+/* Chances known from few rows differ by chance too, and those that look largest are so in part by luck: each goes
+ * towards the mean by the part of their variance that luck explains.
+ * Source: James, Stein, "Estimation with quadratic loss", Berkeley Symposium 1961; here with the variance of shares. */
+static void forget_luck(float *chances, size_t n, double mean, int64_t n_rows)
+{
+    double spread = 0, luck = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double p = (double)chances[i];
+        spread += (p - mean) * (p - mean);
+        luck += p * (1 - p) / (double)n_rows;
+    }
+    const double keep = spread > luck ? 1 - luck / spread : 0;
+    for (size_t i = 0; i < n; i++) chances[i] = (float)(mean + keep * ((double)chances[i] - mean));
+}
+
+/* A file that is not there, or no good, counts for nothing. */
+static Status take_use(mixt_plan *p, const char *path, Error *error)
+{
+    uint64_t mark;
+    Use use;
+    if (!path || !p->model || p->sizes.dense || use_mark(&p->model->catalog, &mark, NULL) != OK) return OK;
+    if (use_read(path, mark, (int)p->sizes.n_layers, (int)p->sizes.n_experts, &use, NULL) != OK) return OK;
+    const size_t n = (size_t)(p->sizes.n_layers * p->sizes.n_experts);
+    if (use.n_rows) p->chances = malloc(n * sizeof *p->chances);
+    if (use.n_rows && !p->chances) {
+        use_free(&use);
+        return fail_memory(error, "the plan");
+    }
+    for (size_t i = 0; p->chances && i < n; i++)
+        p->chances[i] = fminf((float)p->sizes.n_used * use.shares[i], 1);
+    const double mean = (double)p->sizes.n_used / (double)p->sizes.n_experts;
+    if (p->chances) forget_luck(p->chances, n, mean, use.n_rows);
+    if (p->chances) qsort(p->chances, n, sizeof *p->chances, by_chance);
+    p->info.n_use_rows = use.n_rows;
+    use_free(&use);
+    return OK;
+}
+
 static Status take_wish(const mixt_plan *p, const mixt_plan_options *o, mixt_plan_info *info, PlanWish *out,
                         Error *error)
 {
@@ -215,6 +261,7 @@ static Status take_wish(const mixt_plan *p, const mixt_plan_options *o, mixt_pla
         .spare_bytes = PROGRAM_PLANNED_BYTES,
         .reading_bytes = budget_reading_bytes(),
         .hit_rate = o->hit_rate,
+        .chances = p->chances,
     };
     out->scratch_bytes = scratch_bytes(s, info->n_threads, out->n_rows, out->n_context);
     info->budget_given = o->memory_bytes != 0;
@@ -447,6 +494,7 @@ static Status fill(mixt_plan *p, const mixt_plan_options *o, Error *error)
     if (type && !recipe) return fail(error, BAD_ARGUMENT, "type '%s': expected a mix such as Q4_K_M or Q8_0", type);
     TRY(make_table(p, recipe, &m, error));
     TRY(take_machine(o, &p->info, &machine, error));
+    if (o->hit_rate < 0) TRY(take_use(p, o->use, error));
     TRY(take_wish(p, o, &p->info, &wish, error));
     choose_rows(p, o, &m, &machine, &p->info, &wish);
 
@@ -479,12 +527,16 @@ mixt_status mixt_plan_new(const mixt_model *model, const char *preset, const mix
         p->info.struct_bytes = sizeof p->info;
         *out = p;
     } else {
-        free(p);
+        mixt_plan_free(p);
     }
     return answer(error, status, &inside);
 }
 
-void mixt_plan_free(mixt_plan *p) { free(p); }
+void mixt_plan_free(mixt_plan *p)
+{
+    if (p) free(p->chances);
+    free(p);
+}
 
 mixt_plan_info mixt_plan_read(const mixt_plan *p) { return p->info; }
 

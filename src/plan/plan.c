@@ -11,8 +11,6 @@
 #include "plan/rates.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 double plan_touched(int64_t n_experts, int64_t n_used, int64_t n_rows)
 {
@@ -20,21 +18,23 @@ double plan_touched(int64_t n_experts, int64_t n_used, int64_t n_rows)
     return E * (1 - pow(1 - U / E, (double)n_rows));
 }
 
-static int by_share(const void *a, const void *b)
+/* Of an expert in part so much. */
+double plan_asked(const float *chances, double n, int64_t n_rows)
 {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (y > x) - (y < x);
+    double sum = 0;
+    for (int64_t i = 0; (double)i < n; i++) {
+        const double here = fmin(n - (double)i, 1), p = (double)chances[i];
+        sum += here * (n_rows == 1 ? p : 1 - pow(1 - p, (double)n_rows));
+    }
+    return sum;
 }
 
-double plan_hit_rate(const double *shares, int64_t n, int64_t n_slots)
+/* Different experts that a layer touches. */
+static double touched_by(const PlanModel *m, const PlanWish *wish, int64_t n_rows)
 {
-    double *sorted = malloc((size_t)n * sizeof *sorted), hits = 0;
-    if (!sorted) return (double)n_slots / (double)n;    /* as if it were even                   */
-    memcpy(sorted, shares, (size_t)n * sizeof *sorted);
-    qsort(sorted, (size_t)n, sizeof *sorted, by_share);
-    for (int64_t i = 0; i < n_slots && i < n; i++) hits += sorted[i];
-    free(sorted);
-    return hits;
+    const int64_t n_all = m->n_expert_layers * m->n_experts;
+    return wish->chances && n_all ? plan_asked(wish->chances, (double)n_all, n_rows) / (double)m->n_expert_layers
+                                  : plan_touched(m->n_experts, m->n_used, n_rows);
 }
 
 /* ---- one step ---- */
@@ -99,8 +99,8 @@ static void make_step(const Pass *p, const PlanWish *wish, double resident, bool
                  wanted = prompt ? 1 : R, layers = (double)m->n_expert_layers;
     const double tied = plan_class_bytes(m, CLASS_OUT) ? 0 : 1;
 
-    s->experts = plan_touched(m->n_experts, m->n_used, s->n_rows);
-    const double last = plan_touched(m->n_experts, m->n_used, (int64_t)wanted);
+    s->experts = touched_by(m, wish, s->n_rows);
+    const double last = touched_by(m, wish, (int64_t)wanted);
     const double touched = layers > 0 ? (s->experts * (layers - 1) + last) / (E * layers) : 0;
     const double used = layers > 0 ? U / E * (R * (layers - 1) + wanted) / (R * layers) : 0;
 
@@ -123,17 +123,28 @@ static void make_step(const Pass *p, const PlanWish *wish, double resident, bool
 /* ---- what is in memory ---- */
 
 /* Keys and values of sequences that hold so much take their pages from experts, and these get back what the
- * others do not use yet.  Even routing finds its experts as often as they are there. */
-static double resident_with(const PlanModel *m, const PlanWish *wish, const Plan *plan, int64_t n_sessions,
-                            int64_t n_positions)
+ * others do not use yet: the share of all experts that is there. */
+static double share_there(const PlanModel *m, const PlanWish *wish, const Plan *plan, int64_t n_sessions,
+                          int64_t n_positions)
 {
-    if (plan->slots.why == SLOTS_ALL_FIT || plan->experts_bytes == 0) return 1;
-    if (wish->hit_rate >= 0) return wish->hit_rate;
     const double all = (double)(m->n_expert_layers * m->n_experts);
     if (plan->slots.why == SLOTS_WISHED) return (double)plan->slots.n_slots / all;
     const int64_t kv = plan_kv_bytes(m, wish->kv, n_positions, wish->page_tokens) * n_sessions;
     const double room = (double)(wish->budget_bytes - plan->slots.rest_bytes + plan->kv_bytes - kv);
     return fmin(room / (double)plan->experts_bytes, (all - 1) / all);
+}
+
+/* Even routing finds its experts as often as they are there.  Other routing finds those that are used most, which the
+ * store keeps; the more rows a step has, the more of the others they ask for too. */
+static double resident_with(const PlanModel *m, const PlanWish *wish, const Plan *plan, int64_t n_sessions,
+                            int64_t n_positions, int64_t n_rows)
+{
+    if (plan->slots.why == SLOTS_ALL_FIT || plan->experts_bytes == 0) return 1;
+    if (wish->hit_rate >= 0) return wish->hit_rate;
+    const double share = share_there(m, wish, plan, n_sessions, n_positions);
+    const double all = (double)(m->n_expert_layers * m->n_experts);
+    if (!wish->chances || share <= 0) return share;
+    return plan_asked(wish->chances, share * all, n_rows) / plan_asked(wish->chances, all, n_rows);
 }
 
 /* ---- writing ---- */
@@ -142,7 +153,8 @@ static void write_step(const PlanModel *m, const PlanMachine *machine, const Pla
                        int64_t n_rows, int64_t n_before, PlanStep *out)
 {
     *out = (PlanStep){ .n_rows = n_rows, .n_before = n_before };
-    make_step(&(Pass){ m, machine, out }, wish, resident_with(m, wish, plan, n_rows, n_before + 1), false);
+    make_step(&(Pass){ m, machine, out }, wish, resident_with(m, wish, plan, n_rows, n_before + 1, n_rows),
+              false);
 }
 
 /* ---- a prompt ---- */
@@ -150,13 +162,13 @@ static void write_step(const PlanModel *m, const PlanMachine *machine, const Pla
 /* Piece by piece; the one that is told is the first. */
 static void read_prompt(const PlanModel *m, const PlanMachine *machine, const PlanWish *wish, Plan *out)
 {
-    const double resident = resident_with(m, wish, out, 1, wish->n_prompt);
     out->n_pieces = (wish->n_prompt + wish->n_rows - 1) / wish->n_rows;
     out->prompt_s = 0;
     for (int64_t i = 0; i < out->n_pieces; i++) {
         const int64_t begin = i * wish->n_rows, left = wish->n_prompt - begin;
         PlanStep piece = { .n_rows = left < wish->n_rows ? left : wish->n_rows, .n_before = begin };
-        make_step(&(Pass){ m, machine, &piece }, wish, resident, true);
+        make_step(&(Pass){ m, machine, &piece }, wish, resident_with(m, wish, out, 1, wish->n_prompt, piece.n_rows),
+                  true);
         if (i == 0) out->prompt = piece;
         out->prompt_s += piece.step_s;
     }

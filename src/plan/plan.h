@@ -64,7 +64,9 @@ typedef struct PlanWish {
     Format  kv;
     int64_t page_tokens;                /* keys and values come in pages of so many        */
     int64_t scratch_bytes, spare_bytes, reading_bytes;  /* see SlotsAsk                    */
-    double  hit_rate;                   /* known from use; negative: as if routing were even */
+    double  hit_rate;                   /* somebody says; negative: as `chances` say       */
+    const float *chances;               /* [n_expert_layers * E] that a row asks for each expert, falling: known
+                                         * from use; NULL: as if routing were even         */
 } PlanWish;
 
 /* ---- the answer ---- */
@@ -96,7 +98,7 @@ void plan_make(const PlanModel *model, const PlanMachine *machine, const PlanWis
 
 /* Different experts of E that R rows touch which choose U each, evenly. */
 double plan_touched(int64_t n_experts, int64_t n_used, int64_t n_rows);
-/* Hits of a cache that holds the most used n_slots; shares [n] add up to 1, in any order. */
-double plan_hit_rate(const double *shares, int64_t n, int64_t n_slots);
+/* The same of the first n experts, of all layers, whose chances to be asked for by a row are these. */
+double plan_asked(const float *chances, double n, int64_t n_rows);
 
 #endif

@@ -55,8 +55,8 @@ typedef struct StoreOps {
     /* Of one layer a call.  Needed ones replace those that were needed before; of the others, those of the same
      * layer. */
     void       (*hint)    (Store *s, const ExpertId *ids, int n, Hint hint);
-    /* Before a step, and when none is near: these are likely to be asked for, the likeliest first.  They are read into
-     * room that nobody uses, while the disk has nothing else to do, until the next step begins.  NULL: all are there. */
+    /* Between steps, when none is near: these are likely to be asked for, the likeliest first.  They are read into room
+     * that nobody uses, while the disk has nothing else to do, until the next step begins.  NULL: all are there. */
     void       (*warm)    (Store *s, const ExpertId *ids, int n);
     bool       (*resident)(const Store *s, ExpertId id);        /* a pin would not wait    */
     /* Waits until one of these, which were hinted as needed, can be pinned, or cannot be had, as pin will say.

@@ -92,14 +92,32 @@ static void touched_experts(void **state)
     expect_near(plan_touched(1, 1, 100), 1, 0);
 }
 
-static void hits_of_a_hot_set(void **state)
+/* Two layers of four experts that choose two: by hand. */
+static void known_use_is_gone_by(void **state)
 {
     (void)state;
-    const double shares[] = { 0.1, 0.4, 0.2, 0.3 };
-    expect_near(plan_hit_rate(shares, 4, 0), 0, 0);
-    expect_near(plan_hit_rate(shares, 4, 1), 0.4, 1e-12);
-    expect_near(plan_hit_rate(shares, 4, 2), 0.7, 1e-12);
-    expect_near(plan_hit_rate(shares, 4, 9), 1, 1e-12);
+    const float chances[8] = { 1, 1, 0.75f, 0.5f, 0.5f, 0.25f, 0, 0 };
+    expect_near(plan_asked(chances, 0, 1), 0, 0);
+    expect_near(plan_asked(chances, 3, 1), 2.75, 1e-12);
+    expect_near(plan_asked(chances, 2.5, 1), 2.375, 1e-12);
+    expect_near(plan_asked(chances, 8, 2), 2 + 0.9375 + 2 * 0.75 + 0.4375, 1e-12);
+
+    const PlanModel m = round_model();
+    const int64_t n_all = m.n_expert_layers * m.n_experts;
+    float *hot = calloc((size_t)n_all, sizeof *hot);
+    for (int64_t i = 0; i < n_all; i++) hot[i] = i < n_all / 2 ? 0.75f : 0.25f;
+    PlanWish wish = round_wish(1 << 30);
+    wish.n_slots = n_all / 2;
+    wish.chances = hot;
+    Plan p;
+    plan_make(&m, &round_machine, &wish, &p);
+    expect_near(p.first.resident, 0.75, 1e-12);
+    expect_near(p.first.experts, (double)m.n_experts / 2, 1e-12);
+    const double of_four = 1 - pow(0.25, 4), cold = 1 - pow(0.75, 4);
+    expect_near(p.together.experts, (double)m.n_experts / 2 * (of_four + cold), 1e-9);
+    expect_near(p.together.resident, of_four / (of_four + cold), 1e-9);
+    expect_near(p.prompt.resident, 0.5, 1e-3);          /* a sweep asks for all                 */
+    free(hot);
 }
 
 /* ---- for every model, machine and wish ---- */
@@ -222,7 +240,7 @@ int main(void)
         cmocka_unit_test(sums_by_hand),
         cmocka_unit_test(half_from_the_disk),
         cmocka_unit_test(touched_experts),
-        cmocka_unit_test(hits_of_a_hot_set),
+        cmocka_unit_test(known_use_is_gone_by),
         cmocka_unit_test(more_is_never_worse),
         cmocka_unit_test(numbers_add_up),
         cmocka_unit_test(places_by_their_memory),
