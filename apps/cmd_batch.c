@@ -14,12 +14,15 @@
 #include "json.h"
 #include "output.h"
 #include "progress.h"
+#include "record.h"
 #include "speak.h"
+#include "use_file.h"
 
 typedef struct Run {
     const App  *app;
     const char *model, *in, *out;
     Loaded      loaded;
+    Recording   record;
     BatchLines  lines;
     size_t      n_written, n_kept;      /* lines that are in the file; of an earlier run   */
     size_t      n_failed;               /* whose job ended with an error                   */
@@ -154,6 +157,7 @@ static Exit run_batch(Run *r)
     if (!tickets) return complain(r->app, NO_FIT, "out of memory for %zu prompts", r->lines.n);
     settings.n_together = (size_t)opt_whole(o, OPT_TOGETHER);
     settings.n_context  = (size_t)opt_whole(o, OPT_CTX);
+    settings.trace      = r->record.trace;
     settings.progress   = on_progress;
     settings.user       = r;
     Exit code = mixt_batch_new(r->loaded.engine, &settings, &batch, &error) == MIXT_OK ? DONE
@@ -272,8 +276,12 @@ static Exit run_all(Run *r)
     if (code == DONE) code = open_output(r);
     if (code == DONE) remark_problems(r);
     if (code == DONE) code = open_engine(r);
+    if (code == DONE) code = record_open(r->app, &r->loaded, &r->record);
     if (code == DONE) code = run_batch(r);
-    return close_output(r, code);
+    use_keep(r->app, &r->loaded);
+    const Exit recorded = record_close(r->app, &r->record);
+    code = close_output(r, code);
+    return code == DONE ? recorded : code;
 }
 
 Exit cmd_batch(const App *app)

@@ -19,13 +19,12 @@ Exit record_open(const App *app, const Loaded *loaded, Recording *out)
     const Exit checked = output_check(app, out->path, loaded->model);
     if (checked != DONE) return checked;
     mixt_error    error;
+    if (mixt_trace_new(loaded->model, &out->trace, &error) != MIXT_OK) return problem(app, &error, NULL);
+    if (!loaded->session) return DONE;
     out->n_batch = mixt_engine_read(loaded->engine).n_batch;
     out->step    = malloc(out->n_batch * row_bytes(loaded));
     if (!out->step) return complain(app, NO_FIT, "out of memory for the recording");
-    if (mixt_trace_new(loaded->model, &out->trace, &error) != MIXT_OK ||
-        mixt_session_trace(loaded->session, true, &error) != MIXT_OK)
-        return problem(app, &error, NULL);
-    return DONE;
+    return mixt_session_trace(loaded->session, true, &error) == MIXT_OK ? DONE : problem(app, &error, NULL);
 }
 
 static mixt_status add(Recording *r, const Loaded *loaded, size_t first, size_t end, mixt_error *error)

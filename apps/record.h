@@ -14,7 +14,8 @@ typedef struct Recording {
     size_t       n_batch;
 } Recording;                        /* { 0 } is nothing                                        */
 
-/* As --record says; the model is loaded, and its session traced from now on. */
+/* As --record says; the model is loaded, and its session traced from now on.  Where it has none, somebody else adds to
+ * the trace: mixt_batch_run. */
 Exit record_open(const App *app, const Loaded *loaded, Recording *out);
 /* Tokens [first, n_prompt) that the session read, in steps as the engine made them; then one by one those it wrote. */
 mixt_status record_turn(Recording *r, const Loaded *loaded, size_t first, size_t n_prompt, mixt_error *error);

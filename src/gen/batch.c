@@ -50,6 +50,7 @@ struct Batch {
     Feed            *feeds;             /* [n_lanes] of one step, and whose they are       */
     Lane           **fed;
     int              n_fed;
+    const int32_t  **routed;            /* [engine_rows] of one step, when it is recorded  */
     double           step_us, us_per_row;       /* running means: of writers alone; of a row read */
     BatchProgress    progress;
     Latency          latency;
@@ -104,7 +105,8 @@ Status batch_new(Engine *e, const Tokenizer *tokenizer, const BatchOptions *opti
     b->lanes = calloc((size_t)b->n_lanes, sizeof *b->lanes);
     b->feeds = calloc((size_t)b->n_lanes, sizeof *b->feeds);
     b->fed = calloc((size_t)b->n_lanes, sizeof *b->fed);
-    if (!b->lanes || !b->feeds || !b->fed) {
+    if (options->trace) b->routed = calloc((size_t)engine_rows(e), sizeof *b->routed);
+    if (!b->lanes || !b->feeds || !b->fed || (options->trace && !b->routed)) {
         batch_free(b);
         return fail_memory(error, "the batch");
     }
@@ -137,6 +139,7 @@ void batch_free(Batch *b)
     free(b->lanes);
     free(b->feeds);
     free(b->fed);
+    free(b->routed);
     free(b);
 }
 
@@ -277,6 +280,7 @@ static Status lane_open(Batch *b, Lane *l, const Waiting *w, Error *error)
     TRY(check_job(b, &l->job, n_context, error));
     TRY(sampler_new(b->engine->model->sizes.n_vocab, &l->job.sampler, &l->sampler, error));
     TRY(session_new(b->engine, n_context, &l->session, error));
+    if (b->options.trace) TRY(session_trace(l->session, true, error));
     l->kv_bytes = context_bytes(b, n_context);
     b->kv_bytes += l->kv_bytes;
     return OK;
@@ -396,6 +400,20 @@ static void note_step(Batch *b, int64_t us)
     b->progress.n_read += n_readers;
 }
 
+/* Which experts served the rows of a step that n feeds from the first made together. */
+static Status record(Batch *b, int first, int n, Error *error)
+{
+    int n_rows = 0;
+    if (!b->options.trace) return OK;
+    for (int i = first; i < first + n; i++) {
+        const Session *s = b->feeds[i].session;
+        const int64_t end = session_n_tokens(s);
+        if (b->feeds[i].status != OK) continue;
+        for (int64_t t = end - b->feeds[i].n_tokens; t < end; t++) b->routed[n_rows++] = session_experts(s, t);
+    }
+    return n_rows ? trace_add(b->options.trace, b->routed, n_rows, error) : OK;
+}
+
 /* After a step: who failed ends, who has logits goes on. */
 static void take_step(Batch *b, int first, int n, const Error *error)
 {
@@ -417,6 +435,7 @@ static Status step_alone(Batch *b, Error *error)
             return status;
         }
         if (status != OK) b->feeds[i].status = status;
+        TRY(record(b, i, 1, error));
         take_step(b, i, 1, &own);
     }
     return OK;
@@ -446,6 +465,7 @@ static Status step(Batch *b, Error *error)
     }
     if (status != OK) return step_alone(b, error);
     note_step(b, clock_us() - start_us);
+    TRY(record(b, 0, b->n_fed, error));
     take_step(b, 0, b->n_fed, &why);
     return OK;
 }

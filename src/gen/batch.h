@@ -9,6 +9,7 @@
 #define GEN_BATCH_H
 
 #include "gen/talk.h"
+#include "store/trace.h"
 
 typedef struct Batch Batch;
 
@@ -46,6 +47,7 @@ typedef struct BatchOptions {
     int64_t  stall_us;                  /* wish: a step with writers takes no longer because of prompts; 0: none */
     int    (*progress)(void *user, const BatchProgress *progress);     /* after each step; non-zero stops */
     void    *user;
+    Trace   *trace;                     /* the routing of every step is added; NULL: nowhere */
 } BatchOptions;
 
 enum { BATCH_JOBS_MAX = 1 << 24 };

@@ -59,6 +59,15 @@ static int on_progress(void *user, const BatchProgress *progress)
     return b->options.progress(b->options.user, &now);
 }
 
+static Status check_trace(const mixt_model *m, const Trace *t, Error *error)
+{
+    const TraceHead *h = &t->head;
+    const Sizes *s = &m->sizes;
+    if (!s->dense && h->n_layers == s->n_layers && h->n_experts == s->n_experts && h->n_used == s->n_used) return OK;
+    return fail(error, BAD_ARGUMENT, "batch: expected a trace of this model, found one of %d layers, %d of %d experts",
+                h->n_layers, h->n_used, h->n_experts);
+}
+
 mixt_status mixt_batch_new(mixt_engine *engine, const mixt_batch_options *options, mixt_batch **out,
                            mixt_error *error)
 {
@@ -76,8 +85,10 @@ mixt_status mixt_batch_new(mixt_engine *engine, const mixt_batch_options *option
         .stall_us = o->stall_us,
         .progress = on_progress,
         .user = b,
+        .trace = o->trace ? &o->trace->trace : NULL,
     };
-    const Status status = batch_new(engine->engine, engine->model->tokenizer, &in, &b->batch, &inside);
+    Status status = o->trace ? check_trace(engine->model, &o->trace->trace, &inside) : OK;
+    if (status == OK) status = batch_new(engine->engine, engine->model->tokenizer, &in, &b->batch, &inside);
     if (status == OK) *out = b;
     else mixt_batch_free(b);
     return answer(error, status, &inside);

@@ -8,6 +8,7 @@
 #include "arch/arch.h"
 #include "gen/generate.h"
 #include "model/model.h"
+#include "store/trace.h"
 #include "text/template.h"
 
 enum { N_CLASSES = 6 };
@@ -31,6 +32,7 @@ struct mixt_model {
 struct mixt_engine  { const mixt_model *model; Engine *engine; };
 struct mixt_session { mixt_engine *engine; Session *session; };
 struct mixt_sampler { Sampler *sampler; };
+struct mixt_trace   { Trace trace; };
 
 /* Copies a failure to the caller and turns its code into ours. */
 mixt_status answer(mixt_error *error, Status status, const Error *inside);

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct mixt_trace { Trace trace; };
-
 _Static_assert((int)MIXT_REPLAY_BUDGETS == (int)REPLAY_BUDGETS &&
                    (int)MIXT_REPLAY_POLICIES_MAX == (int)REPLAY_POLICIES_MAX,
                "tables are copied whole");

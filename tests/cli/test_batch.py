@@ -67,6 +67,25 @@ class Answers(Case):
         self.assertRegex(done.stderr.decode(), r"^4 prompts, 0 with errors; \d+ tokens read, \d+ written")
         self.assertIn("pace", done.stderr.decode())
 
+    def test_what_was_used_is_recorded_and_learned(self):
+        path, out, trace = model("batch-learns.gguf"), fresh("learn.out"), scratch("batch.trace")
+        lines = write("learn.in", [{"prompt": text, "max_tokens": 4, "seed": 1} for text in TEXTS])
+        said = json.loads(self.expect(mixt("batch", path, lines, out, "--ignore-end", "--expert-slots", 3, "--no-learn",
+                                           "--record", trace, "--json"), 0).stdout)
+        self.assertFalse(os.path.exists(path + ".use"))
+        alone = [a["text"] for a in read(out)]
+        told = json.loads(self.expect(mixt("replay", trace, "--json"), 0).stdout)
+        self.assertEqual((told["steps"], told["rows"]), (said["steps"], said["rows"]))
+        fresh("learn.out")
+        self.expect(mixt("batch", path, lines, out, "--ignore-end", "--expert-slots", 3), 0)
+        plan = json.loads(self.expect(mixt("plan", path, "--expert-slots", 3, "--json"), 0).stdout)
+        self.assertEqual(plan["memory"]["hit_rate_from_rows"], said["rows"])
+        without = json.loads(self.expect(mixt("plan", path, "--expert-slots", 3, "--no-learn", "--json"), 0).stdout)
+        self.assertEqual(without["memory"]["hit_rate_from_rows"], 0)
+        fresh("learn.out")                              # what was learned changes no text
+        self.expect(mixt("batch", path, lines, out, "--ignore-end", "--expert-slots", 3), 0)
+        self.assertEqual([a["text"] for a in read(out)], alone)
+
     def test_messages_are_rendered(self):
         messages = [{"role": "user", "content": "Sag etwas."}]
         out = fresh("chat.out")
