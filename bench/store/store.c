@@ -6,8 +6,8 @@
  * For every share of the experts that may be in memory, and every number of layers looked ahead: one prompt from a
  * cold store, then tokens one at a time, drawn at random so that the model's own loops do not flatter.  A line of JSON
  * each.  `share` is the time of the slower of two things, over the time taken: the run's own bytes over what the disk
- * gives with the same blocks, as many in flight, before and after the run; and the same work with all experts in
- * memory, which the first line is (100 percent). */
+ * gives with the same blocks, as many in flight; and the same work with all experts in memory, which the first line is
+ * (100 percent).  The disk is asked before and after a prompt and between tokens, since what it gives changes. */
 #include "base/clock.h"
 #include "base/direct.h"
 #include "base/rng.h"
@@ -22,7 +22,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DECODE_MAX = 4096, LIST_MAX = 16, DISK_US = 1000000, SETTLE_MAX = 10 };
+enum {
+    DECODE_MAX = 4096, LIST_MAX = 16, SETTLE_MAX = 10,
+    DISK_US    = 500000,
+    ROUND      = 4              /* tokens between two looks at the disk                    */
+};
 
 static _Noreturn void die(const char *what)
 {
@@ -59,11 +63,13 @@ static void *read_blocks(void *arg)
 static double disk_speed(const File *file)
 {
     static long long next;
+    static char *memory;                /* one for all times: the first touch of a page would count as the disk's */
+    const int64_t memory_bytes = (int64_t)STRETCH_BLOCKS * READER_BLOCK_BYTES;
     Error error;
-    Disk d = { .n_blocks = file->n_bytes / READER_BLOCK_BYTES, .until_us = clock_us() + DISK_US };
+    if (!memory && !(memory = host_memory(memory_bytes))) die("no memory");
+    memset(memory, 1, (size_t)memory_bytes);
+    Disk d = { .n_blocks = file->n_bytes / READER_BLOCK_BYTES, .memory = memory, .until_us = clock_us() + DISK_US };
     atomic_store(&d.next, next);
-    d.memory = host_memory((int64_t)STRETCH_BLOCKS * READER_BLOCK_BYTES);
-    if (!d.memory) die("no memory");
     must(direct_open(file, &d.direct, &error), &error);
     pthread_t threads[READER_THREADS];
     const int64_t start_us = clock_us();
@@ -73,7 +79,6 @@ static double disk_speed(const File *file)
     const double speed = (double)atomic_load(&d.bytes) / (double)(clock_us() - start_us);
     next = atomic_load(&d.next);
     file_close(&d.direct);
-    free(d.memory);
     return speed;
 }
 
@@ -102,7 +107,7 @@ typedef struct Run {
     int64_t     all_us[2];              /* prompt and decode with everything in memory     */
 } Run;
 
-typedef struct Spent { int64_t us; StoreStats store; } Spent;
+typedef struct Spent { int64_t us; StoreStats store; double disk; } Spent;
 
 static void open_model(Run *r, int percent, int ahead)
 {
@@ -168,24 +173,31 @@ static StoreStats stats_of(const Run *r)
 static Spent prompt(Run *r, Rng *rng)
 {
     const StoreStats before = stats_of(r);
+    const double disk = settled_disk_speed(&r->file);
     const int64_t start_us = clock_us();
     for (int64_t at = 0; at < r->n_prompt; at += r->n_batch) {
         const int64_t left = r->n_prompt - at;
         step(r, rng, at, (int)(left < r->n_batch ? left : r->n_batch), left <= r->n_batch);
     }
-    return (Spent){ clock_us() - start_us, since(stats_of(r), before) };
+    const int64_t us = clock_us() - start_us;
+    return (Spent){ us, since(stats_of(r), before), (disk + disk_speed(&r->file)) / 2 };
 }
 
 static Spent decode(Run *r, Rng *rng, int64_t *each_us)
 {
     const StoreStats before = stats_of(r);
-    const int64_t start_us = clock_us();
+    Spent spent = { 0 };
+    double disk = settled_disk_speed(&r->file);
+    int n_disk = 1;
     for (int64_t i = 0; i < r->n_decode; i++) {
         const int64_t begin_us = clock_us();
         step(r, rng, r->n_prompt + i, 1, true);
-        each_us[i] = clock_us() - begin_us;
+        spent.us += each_us[i] = clock_us() - begin_us;
+        if (i % ROUND == ROUND - 1) disk += disk_speed(&r->file), n_disk++;
     }
-    return (Spent){ clock_us() - start_us, since(stats_of(r), before) };
+    spent.store = since(stats_of(r), before);
+    spent.disk = disk / n_disk;
+    return spent;
 }
 
 /* ---- telling ---- */
@@ -197,17 +209,17 @@ static int by_size(const void *a, const void *b)
 }
 
 static void tell(const Run *r, const char *what, int percent, int ahead, const Spent *s, int64_t n, int64_t all_us,
-                 double disk, const int64_t *sorted_us)
+                 const int64_t *sorted_us)
 {
     const StoreStats *t = &s->store;
-    const double disk_us = (double)t->read_bytes / disk;
+    const double disk_us = (double)t->read_bytes / s->disk;
     const double bound_us = disk_us > (double)all_us ? disk_us : (double)all_us;
     printf("{\"what\": \"%s\", \"percent\": %d, \"ahead\": %d, \"policy\": \"%s\", \"tokens_per_s\": %.3f, "
            "\"read_mb_per_token\": %.2f, \"disk_gb_per_s\": %.3f, \"read_gb_per_s\": %.3f, \"all_in_memory_s\": %.3f, "
            "\"disk_s\": %.3f, \"taken_s\": %.3f, \"share\": %.3f, \"hit_rate\": %.4f, \"wait_s\": %.3f, "
            "\"guessed_used_mb\": %.1f, \"guessed_wasted_mb\": %.1f",
            what, percent, ahead, r->policy ? r->policy : "usual", (double)n * 1e6 / (double)s->us,
-           (double)t->read_bytes / 1e6 / (double)n, disk / 1e3,
+           (double)t->read_bytes / 1e6 / (double)n, s->disk / 1e3,
            t->read_us ? (double)t->read_bytes / (double)t->read_us / 1e3 : 0.0, (double)all_us / 1e6, disk_us / 1e6,
            (double)s->us / 1e6, bound_us / (double)s->us, t->pins ? (double)t->hits / (double)t->pins : 0.0,
            (double)t->wait_us / 1e6, (double)t->guessed_used / 1e6, (double)t->guessed_wasted / 1e6);
@@ -222,24 +234,19 @@ static void measure(Run *r, int percent, int ahead)
 {
     static int64_t each_us[DECODE_MAX];
     Rng rng = { 1 };
-    const File *file = &r->file;
     open_model(r, percent, ahead);
     Spent p = { 0 }, d = { 0 };
-    double disk[3] = { settled_disk_speed(file) };
     if (percent == 100) {               /* some stores that hold everything read it at its first use */
         if (r->n_prompt) prompt(r, &rng);
         if (r->n_decode) decode(r, &rng, each_us);
         rng = (Rng){ 1 };
     }
     if (r->n_prompt) p = prompt(r, &rng);
-    disk[1] = settled_disk_speed(file);
     if (r->n_decode) d = decode(r, &rng, each_us);
-    disk[2] = disk_speed(file);
     if (percent == 100) r->all_us[0] = p.us, r->all_us[1] = d.us;
     qsort(each_us, (size_t)r->n_decode, sizeof *each_us, by_size);
-    if (r->n_prompt) tell(r, "prompt", percent, ahead, &p, r->n_prompt, r->all_us[0], (disk[0] + disk[1]) / 2, NULL);
-    if (r->n_decode) tell(r, "decode", percent, ahead, &d, r->n_decode, r->all_us[1],
-                          (disk[1] + disk[2]) / 2, each_us);
+    if (r->n_prompt) tell(r, "prompt", percent, ahead, &p, r->n_prompt, r->all_us[0], NULL);
+    if (r->n_decode) tell(r, "decode", percent, ahead, &d, r->n_decode, r->all_us[1], each_us);
     close_model(r);
 }
 
