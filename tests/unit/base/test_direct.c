@@ -62,7 +62,8 @@ static void read_somewhere(const File *direct, Rng *rng)
     must(direct_read(direct, offset, got, n, needed, &error));
     assert_bytes(offset, needed);
     for (int64_t i = n; i < ROOM; i++)
-        if (got[i] != 7) fail_msg("%lld bytes from %lld: wrote byte %lld", (long long)n, (long long)offset, (long long)i);
+        if (got[i] != 7)
+            fail_msg("%lld bytes from %lld: wrote byte %lld", (long long)n, (long long)offset, (long long)i);
 }
 
 static void any_blocks_are_the_file(void **state)
