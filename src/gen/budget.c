@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/machine.h"
 #include "plan/slots.h"
-#include "store/reader.h"
+#include "store/store.h"
 
 #include <stdio.h>
 
@@ -16,9 +16,7 @@ enum {
      * free. */
     OTHERS_BYTES  = 168 << 20,
     OTHERS_SHARE  = 16,
-    LOOK_US       = 200000,     /* how often we look whether it still can                  */
-    /* Blocks on their way, where experts are read while tokens flow; a block may be a row longer. */
-    READING_BYTES = READER_THREADS * (READER_BLOCK_BYTES + READER_BLOCK_BYTES / 8)
+    LOOK_US       = 200000      /* how often we look whether it still can                  */
 };
 
 static int64_t others_bytes(int64_t free_bytes)
@@ -30,11 +28,6 @@ int64_t budget_limit_bytes(void)
 {
     const int64_t held = machine_resident_bytes(), left = machine_free_bytes();
     return left > INT64_MAX - held ? INT64_MAX : held + left - others_bytes(left);
-}
-
-int64_t budget_reading_bytes(void)
-{
-    return READING_BYTES;
 }
 
 const int64_t sweep_rows[N_SWEEP_ROWS] = { 2048, 1024 };
@@ -71,7 +64,7 @@ Status budget_open(const BudgetAsk *ask, Budget *out, Error *error)
                            .kv_bytes = ask->kv_first_bytes,
                            .scratch_bytes = out->scratch_bytes,
                            .spare_bytes = out->program_bytes,
-                           .reading_bytes = READING_BYTES,
+                           .reading_bytes = store_reading_bytes(ask->slot_bytes),
                            .experts_bytes = ask->experts_bytes,
                            .slot_bytes = ask->slot_bytes,
                            .n_all = ask->n_experts,
@@ -85,7 +78,7 @@ Status budget_open(const BudgetAsk *ask, Budget *out, Error *error)
     slots_ask.kv_bytes = 0;                             /* now experts share with keys and values      */
     slots = plan_slots(&slots_ask);
     if (slots.why == SLOTS_TOO_FEW) return too_small(ask, out, slots.need_bytes, error);
-    out->scratch_bytes += READING_BYTES;
+    out->scratch_bytes += slots_ask.reading_bytes;
     out->n_slots = slots.n_slots < ask->n_experts ? slots.n_slots : ask->n_experts - 1;
     out->room_bytes_min = (ask->n_least < ask->n_experts ? ask->n_least : ask->n_experts) * ask->slot_bytes;
     /* As many as were asked for; or all that is left, as before the first token nobody has keys and values. */

@@ -47,10 +47,9 @@ Status budget_context(const Budget *budget, int64_t n_tokens, int64_t n_bytes, E
 /* Before a step: where nobody set a limit, experts give room to the machine's other programs when these grow, and take
  * it again. */
 void   budget_yield(Budget *budget, Store *store);
-/* For plans, as budget_open counts: the limit where nobody sets one; scratch that only a model that does not fit
- * needs; and about what the program itself takes with a little to spare, which budget_open measures. */
+/* For plans, as budget_open counts: the limit where nobody sets one; and about what the program itself takes with a
+ * little to spare, which budget_open measures. */
 int64_t budget_limit_bytes(void);
-int64_t budget_reading_bytes(void);
 enum { PROGRAM_PLANNED_BYTES = 56 << 20 };
 /* Rows of a step of a prompt that are more than usual, the most first.  They pay where most experts are read anew for
  * each step, so that one read serves more rows; where few are missing, arithmetic takes longer than the disk, and what

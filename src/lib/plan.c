@@ -7,6 +7,7 @@
 #include "lib/lib.h"
 #include "plan/places.h"
 #include "quantize/recipe.h"
+#include "store/store.h"
 #include "store/use.h"
 
 #include <math.h>
@@ -259,7 +260,6 @@ static Status take_wish(const mixt_plan *p, const mixt_plan_options *o, mixt_pla
         .kv = caches[o->kv],
         .page_tokens = PAGE_TOKENS,
         .spare_bytes = PROGRAM_PLANNED_BYTES,
-        .reading_bytes = budget_reading_bytes(),
         .hit_rate = o->hit_rate,
         .chances = p->chances,
     };
@@ -496,6 +496,8 @@ static Status fill(mixt_plan *p, const mixt_plan_options *o, Error *error)
     TRY(take_machine(o, &p->info, &machine, error));
     if (o->hit_rate < 0) TRY(take_use(p, o->use, error));
     TRY(take_wish(p, o, &p->info, &wish, error));
+    const int64_t n_all = m.n_expert_layers * m.n_experts;
+    wish.reading_bytes = n_all ? store_reading_bytes(plan_class_bytes(&m, CLASS_EXPERTS) / n_all) : 0;
     choose_rows(p, o, &m, &machine, &p->info, &wish);
 
     plan_make(&m, &machine, &wish, &plan);

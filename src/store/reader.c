@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * store/reader.c - see reader.h.
  *
- * Threads with blocking reads, not io_uring: eight threads keep the disks we know busy, the block a thread has read it
- * also arranges, and it works wherever there are threads (containers often forbid the other). */
+ * Threads with blocking reads, not io_uring: the block a thread has read it also arranges, and it works wherever there
+ * are threads (containers often forbid the other).  Eight in flight keep the disks we know busy; there are twice as
+ * many, since some arrange while others read, and some wait for a core that computes. */
 #include "store/reader.h"
 
 #include "base/checked.h"
 #include "base/checksum.h"
 #include "base/clock.h"
 #include "base/direct.h"
+#include "base/flush.h"
 #include "number/panel.h"
 
 #include <pthread.h>
@@ -18,7 +20,7 @@
 
 enum {
     N_QUEUES    = HINT_GUESS + 1,
-    GUESS_DEPTH = 4             /* blocks of guesses in flight at most: whoever is needed next waits for them */
+    GUESS_DEPTH = 8             /* blocks of guesses in flight at most: whoever is needed next waits for them */
 };
 
 /* A file and, if the system lets us, the way past the page cache. */
@@ -37,6 +39,7 @@ struct Reader {
     int              n_started;
     void            *buffers;
     int64_t          buffer_bytes;      /* of each thread                                  */
+    bool             flushes;           /* buffers leave the caches before they are read to again */
     pthread_mutex_t  lock;              /* of all below, and of the readings' own parts    */
     pthread_cond_t   work, news;        /* a block to begin; something is done, or no needed block is left */
     bool             closing;
@@ -182,6 +185,7 @@ static Status arrange_block(Reader *r, const Block *b, const char *rows, Error *
 {
     if (b->part < 0) return OK;
     const Status status = r->ops->fill(r->device, b->reading->parts[b->part].to, b->first, b->n, rows);
+    if (r->flushes) flush_lines(rows, (size_t)block_bytes(b));
     return status == OK ? OK : fail(error, status, "experts: the device refused rows it has room for");
 }
 
@@ -380,14 +384,22 @@ static Status open_sources(Reader *r, const StoreSource *source, bool buffered, 
     return OK;
 }
 
+/* A block may be some rows longer, and is no longer than the expert. */
+int64_t store_reading_bytes(int64_t expert_bytes)
+{
+    const int64_t most = READER_BLOCK_BYTES + READER_BLOCK_BYTES / 8, whole = expert_bytes + 3 * DIRECT_ALIGN;
+    return READER_THREADS * (whole < most ? whole : most);
+}
+
 /* Room for the largest block and what its ends share with their neighbours. */
 static Status make_buffers(Reader *r, const StoreSource *source, Error *error)
 {
-    int64_t most = READER_BLOCK_BYTES;
+    int64_t most = 0;
     for (int i = 0; i < source->n_layers * source->n_experts; i++) {
         const Extent *parts[] = { &source->experts[i].gate, &source->experts[i].up, &source->experts[i].down };
         for (int p = 0; p < ARRAY_LEN(parts); p++) {
-            const int64_t bytes = block_rows(r, parts[p]) * format_row_bytes(parts[p]->format, parts[p]->cols);
+            const int64_t rows = block_rows(r, parts[p]) < parts[p]->rows ? block_rows(r, parts[p]) : parts[p]->rows;
+            const int64_t bytes = rows * format_row_bytes(parts[p]->format, parts[p]->cols);
             if (bytes > most) most = bytes;
         }
     }
@@ -428,6 +440,7 @@ Status reader_new(Device *device, const StoreSource *source, bool buffered, Read
     if (!r) return fail_memory(error, "the expert reader");
     r->device = device;
     r->ops = device->ops;
+    r->flushes = flush_possible();
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->work, NULL);
     pthread_cond_init(&r->news, NULL);

@@ -63,7 +63,7 @@ enum {
 #else
     READER_BLOCK_BYTES = 2 << 20,
 #endif
-    READER_THREADS     = 8
+    READER_THREADS     = 16
 };
 
 #endif

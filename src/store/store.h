@@ -130,6 +130,8 @@ Status store_cache_open(Device *device, const StoreSource *source, const CacheOp
 int64_t store_expert_room(Device *device, const StoreSource *source);
 /* No less than that, before there is a device: the largest expert has so many bytes in its file. */
 int64_t store_room_at_most(int64_t expert_bytes);
+/* What a cache takes besides, for blocks on their way. */
+int64_t store_reading_bytes(int64_t expert_bytes);
 
 static inline int64_t extent_bytes(const Extent *e)
 {
