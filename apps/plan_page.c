@@ -144,14 +144,14 @@ static void explain_step(const PlanView *v, const mixt_plan_step *s)
             duration(s->compute_s, a), s->operations / 1e9, i->int8_per_s / 1e9, i->f32_per_s / 1e9,
             duration(s->other_s, d));
     if (s->disk_bytes > 0)
-        explain(v, "beside it the disk, %s: %s at %.2f GB/s; the slower side counts: %s", duration(s->disk_s, a),
-                amount(s->disk_bytes, b), i->disk_per_s / 1e9, duration(s->seconds, c));
+        explain(v, "beside it the disk, %s: %s at %.2f GB/s, resting where the next layer lacks nothing: together %s",
+                duration(s->disk_s, a), amount(s->disk_bytes, b), i->disk_per_s / 1e9, duration(s->seconds, c));
 }
 
 /* What is worth the most to change. */
 static const char *bound_by(const mixt_plan_step *s)
 {
-    if (s->disk_s >= s->seconds) return "the disk";
+    if (2 * s->disk_s >= s->seconds) return "the disk";
     return s->memory_s >= s->compute_s ? "memory" : "products";
 }
 

@@ -4,8 +4,9 @@
  * A step reads every weight that it needs once, however many rows it has, and multiplies once per
  * row.  A core does both at once, but neither hides the other wholly: where both took the same
  * time, steps of 1 to 512 rows take 1.4 times as long, which the root of the sum of squares
- * says too, and it says little more than the larger one where they differ.  Reads from the disk happen
- * beside both, so the slower side counts. */
+ * says too, and it says little more than the larger one where they differ.  The disk reads beside
+ * both what the next layer is guessed to want; where all of that is in memory already, it rests
+ * until the layer's own router is asked. */
 #include "plan/plan.h"
 
 #include "plan/rates.h"
@@ -116,7 +117,8 @@ static void make_step(const Pass *p, const PlanWish *wish, double resident, bool
     s->resident = resident;
     s->disk_bytes = (double)plan_class_bytes(m, CLASS_EXPERTS) * touched * (1 - resident);
     s->disk_s = s->disk_bytes > 0 ? s->disk_bytes / (p->machine->disk_bytes * disk_share) : 0;
-    s->step_s = fmax(hypot(s->memory_s, s->product_s) + s->other_s, s->disk_s);
+    const double cores_s = hypot(s->memory_s, s->product_s) + s->other_s, rests = pow(resident, s->experts);
+    s->step_s = fmax(cores_s, s->disk_s + cores_s * rests);
     s->tokens_per_s = R / s->step_s;
 }
 
