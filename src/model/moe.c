@@ -80,16 +80,18 @@ static Status waves(Model *m, int layer, Work *w, Error *error)
     return OK;
 }
 
-/* Experts in memory first, so that a store with few slots uses what it has before it gives it up. */
+/* Experts in memory first, so that a store with few slots uses what it has before it gives it up.  Each is asked about
+ * once: what is being read may come at any moment, and would be missed by whoever asks twice. */
 static void resident_first(Model *m, int layer, Work *w, int n_groups)
 {
     Routes *r = &w->routes;
-    int n = 0;
-    for (int pass = 0; pass < 2; pass++)
-        for (int g = 0; g < n_groups; g++) {
-            const ExpertId id = { (int16_t)layer, (int16_t)r->group_expert[g] };
-            if (m->store->ops->resident(m->store, id) == (pass == 0)) w->ids[n++] = id;
-        }
+    int n = 0, n_absent = 0;
+    for (int g = 0; g < n_groups; g++) {
+        const ExpertId id = { (int16_t)layer, (int16_t)r->group_expert[g] };
+        if (m->store->ops->resident(m->store, id)) w->ids[n++] = id;
+        else w->left[n_absent++] = id;
+    }
+    memcpy(w->ids + n, w->left, (size_t)n_absent * sizeof *w->ids);
 }
 
 /* Rows and slots sorted by expert, in the order of ids; within an expert by slot. */
