@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 int write_at(int fd, int64_t offset, const void *bytes, size_t n_bytes)
@@ -35,6 +36,17 @@ Status file_open_change(const char *path, File *out, Error *error)
     const int fd = why ? -1 : open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0) {
         const Status status = change_fail(path, "open for writing", why ? why : errno, error);
+        file_close(out);
+        return status;
+    }
+    const File again = { .fd = fd };
+    Status status = OK;
+    if (!file_same(out, &again))                        /* by a device or pipe, perhaps            */
+        status = fail(error, IO_FAILED, "%s: was replaced while it was opened", path);
+    else if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        status = fail(error, BAD_ARGUMENT, "%s: expected nobody else to change it, found another process at it", path);
+    if (status != OK) {
+        close(fd);
         file_close(out);
         return status;
     }

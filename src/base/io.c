@@ -76,6 +76,13 @@ void file_close(File *file)
     *file = (File){ .fd = -1 };
 }
 
+bool file_same(const File *a, const File *b)
+{
+    struct stat one, other;
+    return a->fd >= 0 && b->fd >= 0 && fstat(a->fd, &one) == 0 && fstat(b->fd, &other) == 0 &&
+           one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 static Status read_memory(const File *file, int64_t offset, void *to, size_t n_bytes, Error *error)
 {
     if (offset < 0 || !range_inside((uint64_t)offset, n_bytes, (uint64_t)file->n_bytes))

@@ -32,6 +32,8 @@ Status file_open(const char *path, File *out, Error *error);    /* NOT_FOUND, IO
 Status file_open_memory(const Memory *memory, File *out, Error *error);
 Status file_open_view(const FileView *view, const char *path, int64_t n_bytes, File *out, Error *error);
 void   file_close(File *file);                                  /* { .fd = -1 } is fine    */
+/* Are these one file on the disk, whatever its name means by now? */
+bool   file_same(const File *a, const File *b);
 /* Exactly n_bytes from `offset`, any thread.  IO_FAILED when the file has become shorter. */
 Status file_read(const File *file, int64_t offset, void *to, size_t n_bytes, Error *error);
 /* A whole file of at most max_bytes, with a 0 behind it; the caller frees *out. */
@@ -80,6 +82,7 @@ char *part_path(const char *path);
 
 /* ---- changing a file where it lies (change.c) ---- */
 
+/* For us alone: BAD_ARGUMENT when another process is at it. */
 Status file_open_change(const char *path, File *out, Error *error);
 Status file_write(const File *file, int64_t offset, const void *bytes, size_t n_bytes, Error *error);
 Status file_sync(const File *file, Error *error);

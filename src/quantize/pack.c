@@ -33,6 +33,43 @@ typedef struct Packing {
     bool        taking;                 /* the source is marked: it goes on, or nothing      */
 } Packing;
 
+/* ---- nobody else ---- */
+
+/* Who packs in place marks the source before he gives any of it back. */
+static bool is_marked(const File *file, PackedMark *mark)
+{
+    return file->n_bytes >= (int64_t)sizeof *mark && file_read(file, 0, mark, sizeof *mark, NULL) == OK &&
+           memcmp(mark->magic, packed_mark_magic, sizeof mark->magic) == 0;
+}
+
+/* Is the temporary still what we have read of it? */
+static bool same_part(const Packing *p)
+{
+    const Packed *was = p->catalog.packed;
+    char *part = part_path(p->to);
+    Catalog now;
+    const bool there = part && catalog_open_unfinished(part, &now, NULL) == OK;
+    const bool same = there && now.packed && now.packed->head.state == was->head.state &&
+                      now.packed->n_done == was->n_done && now.packed->note == was->note;
+    if (there) catalog_close(&now);
+    free(part);
+    return same;
+}
+
+/* Another process may have come between what we saw and the moment when the sources were ours alone. */
+static Status still_so(const Packing *p, Error *error)
+{
+    bool marked = false, so = !p->taking || same_part(p);
+    PackedMark mark;
+    for (uint32_t i = 0; i < p->tables.head.n_parts; i++) {
+        marked |= is_marked(&p->sources[i], &mark);
+        so &= p->taking || file_same(&p->sources[i], &p->catalog.files[i]);
+    }
+    if (so && marked == p->taking) return OK;
+    return fail(error, BAD_ARGUMENT, "%s: expected nobody else to change it, found that another process has (in place, "
+                "the same command goes on)", p->from);
+}
+
 /* ---- runs ---- */
 
 typedef struct RunJob { Packing *p; const PackedRun *run; } RunJob;
@@ -140,6 +177,7 @@ static Status pack_beside(Packing *p, Error *error)
     TRY(writer_expect(&p->out, (int64_t)p->tables.head.n_bytes, error));
     TRY(copy_runs(p, error));
     TRY(haul_slabs(&p->haul, 0, p->tables.head.n_slabs, error));
+    TRY(still_so(p, error));
     TRY(put_tables(p, 0, tables_bytes(p), error));
     TRY(writer_cut(&p->out, (int64_t)p->tables.head.n_bytes, error));   /* the last run may end before */
     TRY(put_head(p, PACKED_WHOLE, error));
@@ -248,8 +286,12 @@ static Status finish_in_place(Packing *p, Error *error)
 
 static Status pack_in_place(Packing *p, Error *error)
 {
-    if (!p->taking) TRY(begin_in_place(p, error));
-    else TRY(give_back_slabs(p, 0, p->n_done, error));          /* it may have ended between note and this */
+    if (!p->taking) {
+        TRY(begin_in_place(p, error));
+    } else {
+        TRY(mark_sources(p, error));                            /* perhaps it ended before all had theirs */
+        TRY(give_back_slabs(p, 0, p->n_done, error));           /* or between note and this        */
+    }
     TRY(pack_units(p, error));
     return finish_in_place(p, error);
 }
@@ -265,9 +307,7 @@ static Status find_mark(const char *from, PackedMark *mark, bool *marked, Error 
         char *path = gguf_part_path(from, i, &count);
         File file = { .fd = -1 };
         if (!path) return fail_memory(error, from);
-        if (file_open(path, &file, NULL) == OK && file.n_bytes >= (int64_t)sizeof *mark &&
-            file_read(&file, 0, mark, sizeof *mark, NULL) == OK)
-            *marked = memcmp(mark->magic, packed_mark_magic, sizeof mark->magic) == 0;
+        *marked = file_open(path, &file, NULL) == OK && is_marked(&file, mark);
         file_close(&file);
         free(path);
     }
@@ -341,7 +381,7 @@ static Status prepare(Packing *p, Error *error)
     uint64_t longest = 0;
     if (!p->taking) TRY(catalog_files(&p->catalog, &inputs, error));
     TRY(open_sources(p, error));
-    if (p->taking) TRY(mark_sources(p, error));         /* perhaps it ended before all had theirs */
+    if (p->options->in_place) TRY(still_so(p, error));
     for (uint64_t i = 0; i < p->tables.head.n_runs; i++)
         if (p->tables.runs[i].n_bytes > longest) longest = p->tables.runs[i].n_bytes;
     p->sums = calloc(checksum_n_pieces((size_t)longest) + 1, sizeof *p->sums);

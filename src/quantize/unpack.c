@@ -252,8 +252,10 @@ static Status open_outs(Unpacking *u, Error *error)
     return OK;
 }
 
+/* In place it is ours alone before we look how far it got. */
 static Status open_source(Unpacking *u, Error *error)
 {
+    if (u->options->in_place) TRY(file_open_change(u->from, &u->source, error));
     TRY(u->options->in_place ? catalog_open_unfinished(u->from, &u->catalog, error)
                              : catalog_open(u->from, &u->catalog, error));
     u->packed = u->catalog.packed;
@@ -263,7 +265,8 @@ static Status open_source(Unpacking *u, Error *error)
                     "finished (the same command goes on)", u->from);
     u->tables = (PackTables){ u->packed->head, u->packed->parts, u->packed->runs, u->packed->slabs };
     u->note = u->packed->note;
-    return u->options->in_place ? file_open_change(u->from, &u->source, error) : OK;
+    if (!u->options->in_place || file_same(&u->source, &u->packed->file)) return OK;
+    return fail(error, IO_FAILED, "%s: was replaced while it was opened", u->from);
 }
 
 static Status prepare(Unpacking *u, Error *error)

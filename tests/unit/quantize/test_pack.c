@@ -476,6 +476,70 @@ static void test_killed_again_and_again(void **state)
     print_message("killed %d times\n", n_killed);
 }
 
+/* ---- somebody else at the same time ---- */
+
+static struct Other { Job job; const char *source, *to; int comes_at, dies_at; bool done; } other;
+
+/* Another process with the same command comes before one of our calls, and is killed, or comes to its end. */
+static int other_comes(IoCall call)
+{
+    (void)call;
+    if (__atomic_fetch_add(&n_calls, 1, __ATOMIC_RELAXED) != other.comes_at) return 0;
+    const pid_t child = fork();
+    if (child == 0) {
+        Error error;
+        arm(other.dies_at, SIGKILL);
+        _exit(other.job(other.source, other.to, &in_place, &error) != OK);
+    }
+    int how;
+    waitpid(child, &how, 0);
+    other.done = WIFEXITED(how);
+    return 0;
+}
+
+/* All of it is somewhere: the command, given once more, brings it to its end. */
+static void comes_between(Job job, const char *from, const char *want, const PackOptions *ours)
+{
+    const char *source = scratch_file("source"), *to = scratch_file("target"), *own = scratch_file("own");
+    int n = 0;
+    for (int at = 0, calls = 1; at < calls; at += ours->in_place ? 1 : 5) {
+        other = (struct Other){ .job = job, .source = source, .to = to, .comes_at = at };
+        for (int dies = at % 6; !other.done; dies += 6, n++) {
+            Error error = { 0 };
+            copy_file(from, source);
+            remove(to);
+            other.dies_at = dies;
+            n_calls = 0;
+            io_fault = other_comes;
+            const Status status = job(source, ours->in_place ? to : own, ours, &error);
+            if (n_calls > calls) calls = n_calls;
+            disarm(NULL);
+            if (status != OK && !error.text[0]) fail_msg("calls %d, %d: a failure without words", at, dies);
+            if (status == OK && !ours->in_place) expect_same_file(want, own, "beside somebody in place");
+            if (exists(source) && job(source, to, &in_place, &error) != OK)
+                fail_msg("calls %d, %d: %s", at, dies, error.text);
+            expect_same_file(want, to, "after both");
+            remove(own);
+            char *part = part_path(to);
+            remove(part);
+            free(part);
+        }
+    }
+    print_message("%d times\n", n);
+}
+
+static void test_somebody_else(void **state)
+{
+    (void)state;
+    const SynthOptions o = tiny_model();
+    const char *gguf = made_model("else.gguf", &o), *packed = scratch_file("else.mixt");
+    packs(gguf, packed, &beside);
+    comes_between(pack_model, gguf, packed, &in_place);
+    comes_between(unpack_model, packed, gguf, &in_place);
+    comes_between(pack_model, gguf, packed, &beside);
+    comes_between(unpack_model, packed, gguf, &beside);
+}
+
 /* ---- in place: what must be there, and what is given back ---- */
 
 static int no_holes(IoCall call)
@@ -544,6 +608,7 @@ int main(void)
         cmocka_unit_test_teardown(test_every_call_fails, disarm),
         cmocka_unit_test_teardown(test_in_place, disarm),
         cmocka_unit_test(test_killed_again_and_again),
+        cmocka_unit_test_teardown(test_somebody_else, disarm),
         cmocka_unit_test_teardown(test_stopped, disarm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
