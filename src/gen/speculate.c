@@ -95,7 +95,8 @@ static Status feed_rows(Speculation *s, int n_rows, Error *error)
     const int64_t start_us = clock_us(), waited_us = engine_stats(e).store.wait_us;
     TRY(engine_feed(e, &feed, 1, error));
     TRY(feed.status);
-    pace_step(&s->pace, n_rows, (double)(clock_us() - start_us), (double)(engine_stats(e).store.wait_us - waited_us));
+    const double us = (double)(clock_us() - start_us), wait_us = (double)(engine_stats(e).store.wait_us - waited_us);
+    pace_step(&s->pace, n_rows, us, wait_us < us ? wait_us : us);       /* other sessions wait, too */
     return OK;
 }
 
