@@ -114,20 +114,75 @@ static inline void turn_words(uint32_t *words, const size_t place[4], const char
     }
 }
 
+/* Where the memory ahead is fetched as one stream, before it is read as sixteen. */
+static inline void fetch_ahead(const char *from, size_t n_bytes)
+{
+    for (size_t i = 0; i < n_bytes; i += PANEL_ALIGN) __builtin_prefetch(from + i, 0, 2);
+}
+
+/* Two halves of each of sixteen rows: all of the first, then all of the second, a line together. */
+typedef uint16_t Eight __attribute__((vector_size(16)));
+
+static inline Eight four_pairs(const char *from, size_t row_bytes)
+{
+    uint32_t pair[4];
+    for (size_t r = 0; r < 4; r++) memcpy(&pair[r], from + r * row_bytes, sizeof *pair);
+    return (Eight)(Four){ pair[0], pair[1], pair[2], pair[3] };
+}
+
+static inline void turn_pairs(uint16_t *halves, const char *from, size_t row_bytes)
+{
+    for (size_t r = 0; r < PANEL_ROWS; r += 8) {
+        const Eight a = four_pairs(from + r * row_bytes, row_bytes);
+        const Eight b = four_pairs(from + (r + 4) * row_bytes, row_bytes);
+        put_four((uint32_t *)(void *)(halves + r),
+                 (Four)__builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14));
+        put_four((uint32_t *)(void *)(halves + PANEL_ROWS + r),
+                 (Four)__builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15));
+    }
+}
+
+/* One half of each of sixteen rows: half a line, the other half is another block's. */
+static inline void turn_halves(uint16_t *halves, const char *from, size_t row_bytes)
+{
+    for (size_t r = 0; r < PANEL_ROWS; r += 8) {
+        uint16_t half[8];
+        for (size_t i = 0; i < 8; i++) memcpy(&half[i], from + (r + i) * row_bytes, sizeof *half);
+        const Eight eight = { half[0], half[1], half[2], half[3], half[4], half[5], half[6], half[7] };
+        put_four((uint32_t *)(void *)(halves + r), (Four)eight);
+    }
+}
+
+static inline void copy_halves(const Blocks *k, uint16_t *to, const char *from, size_t n_rows)
+{
+    for (int h = 0; h < k->shape.n_halves; h++)
+        for (size_t r = 0; r < n_rows; r++) memcpy(&to[(size_t)h * PANEL_ROWS + r], from + r * k->row_bytes + 2 * h, 2);
+}
+
+static inline void copy_words(const Blocks *k, uint32_t *to, const char *from, size_t n_rows)
+{
+    for (int w = 0; w < k->shape.n_words; w++)
+        for (size_t r = 0; r < n_rows; r++) memcpy(&to[k->place[w] + r], from + r * k->row_bytes + 4 * w, 4);
+}
+
 /* Block b of n_rows (1 to 16) rows.  Sixteen reads, one from each row, make one vector: both sides stay in the
- * nearest cache. */
+ * nearest cache.  Words that are no four turn with some of those before them once more. */
 static inline void pack_block(const Blocks *k, PanelBlock to, size_t b, const char *rows, size_t n_rows)
 {
     const char *halves = rows + b * k->bytes + k->shape.halves_at, *words = rows + b * k->bytes + k->shape.words_at;
-    for (int h = 0; h < k->shape.n_halves; h++)
-        for (size_t r = 0; r < n_rows; r++)
-            memcpy((uint16_t *)to.halves + h * PANEL_ROWS + r, halves + r * k->row_bytes + 2 * h, 2);
-    int w = 0;
-    for (; n_rows == PANEL_ROWS && w + 4 <= k->shape.n_words; w += 4)
-        turn_words((uint32_t *)to.words, &k->place[w], words + 4 * w, k->row_bytes);
-    for (; w < k->shape.n_words; w++) {
-        uint32_t *word = (uint32_t *)to.words + k->place[w];
-        for (size_t r = 0; r < n_rows; r++) memcpy(&word[r], words + r * k->row_bytes + 4 * w, 4);
+    const int n_words = k->shape.n_words;
+    uint16_t *to_halves = (uint16_t *)to.halves;
+    uint32_t *to_words = (uint32_t *)to.words;
+    if (n_rows < PANEL_ROWS) {
+        copy_halves(k, to_halves, halves, n_rows);
+        copy_words(k, to_words, words, n_rows);
+        return;
+    }
+    if (k->shape.n_halves == 2) turn_pairs(to_halves, halves, k->row_bytes);
+    else turn_halves(to_halves, halves, k->row_bytes);
+    for (int w = 0; w < n_words; w += 4) {
+        const int first = w + 4 <= n_words ? w : n_words - 4;
+        turn_words(to_words, &k->place[first], words + 4 * first, k->row_bytes);
     }
 }
 
@@ -173,14 +228,16 @@ void stack_pack(void *stack, Format format, int64_t cols, const void *rows, int6
     }
     if (k.shape.n_halves == 1 && k.n * panels % 2)      /* the last line of halves has room for another block's */
         memset((uint16_t *)block_at(&k, stack, n_rows, k.n - 1, panels - 1).halves, 0, PANEL_ALIGN);
-    for (size_t b = 0; b < k.n; b++)
-        for (size_t p = 0; p < panels; p++) {
+    for (size_t p = 0; p < panels; p++) {
+        const size_t rest = (size_t)n_rows - p * PANEL_ROWS;
+        const char *from = (const char *)rows + p * PANEL_ROWS * k.row_bytes, *next = from + PANEL_ROWS * k.row_bytes;
+        for (size_t b = 0; b < k.n; b++) {
             const PanelBlock to = block_at(&k, stack, n_rows, b, p);
-            const char *from = (const char *)rows + p * PANEL_ROWS * k.row_bytes;
-            const size_t rest = (size_t)n_rows - p * PANEL_ROWS;
+            if (rest >= 2 * PANEL_ROWS) fetch_ahead(next + b * PANEL_ROWS * k.bytes, PANEL_ROWS * k.bytes);
             if (rest >= PANEL_ROWS) pack_block(&k, to, b, from, PANEL_ROWS);
             else pack_block(&k, to, b, from, rest);
         }
+    }
     put_is_done();
 }
 
