@@ -2,12 +2,18 @@
  * model/ahead.c - which experts the layers after this one will want, told to the store before they are needed.
  *
  * Many rows use every expert of every layer: the next ones are certain.  Of few rows the next layers' routers are
- * asked with the residual stream as it stands now; what is still missing in it is this layer's experts (and what
- * comes between), a small part of the whole, so most answers are right.  Either way nothing that is computed depends
- * on it. */
+ * asked with the residual stream as it stands now; what is still missing in it is this layer's experts, and what
+ * comes between.  How much that changes a choice only the model knows, so accounts are kept of how often a guess so many
+ * layers ahead was right, and one that is mostly wrong is not told to the store.  Nearer layers are asked first, and
+ * nobody looks further once as many experts to read were found as a layer uses: where most are in memory it takes many
+ * layers to find work for the disk, and where few are, one does.  Either way nothing that is computed depends on it. */
 #include "model/model.h"
 
 #include <string.h>
+
+enum { LUCK_GUESSES = 1024 };    /* so many are remembered: routing changes with the text       */
+
+/* ---- many rows ---- */
 
 /* Rows choose about evenly: one in exp(4) = 55 experts is left out at most. */
 bool sweeps(const Sizes *s, int64_t n_rows)
@@ -33,30 +39,58 @@ static void hint_all(Model *m, int layer, Work *w)
 /* A step of which nothing is wanted is a piece of a prompt, and another follows. */
 static void look_along_sweep(Model *m, int layer, const Step *step, Work *w)
 {
-    const int n_layers = (int)m->sizes.n_layers;
-    for (int ahead = layer + 1; ahead <= layer + m->look_ahead; ahead++)
+    enum { FAR = 1 };                   /* a layer has more to read than a layer takes to compute */
+    const int n_layers = (int)m->sizes.n_layers, far = m->look_ahead < FAR ? m->look_ahead : FAR;
+    for (int ahead = layer + 1; ahead <= layer + far; ahead++)
         if (ahead < n_layers ? sweeps(&m->sizes, rows_in(m, step, ahead)) : step->n_wanted == 0 || m->sizes.dense)
             hint_all(m, ahead % n_layers, w);
 }
 
-/* Those that any row would choose, by how many would. */
-static void hint_chosen(Model *m, int layer, int n_rows, Work *w)
+/* ---- few rows ---- */
+
+/* What was guessed about this layer by those before it, and how much of that is so. */
+static void count_luck(const Model *m, int layer, Work *w)
+{
+    const int n_experts = (int)m->sizes.n_experts;
+    const Routes *r = &w->routes;
+    uint32_t *guessed = w->guessed + (size_t)layer * (size_t)n_experts;
+    bool used[EXPERTS_MAX] = { false };
+    for (int g = 0; g < r->n_groups; g++) used[r->group_expert[g]] = true;
+    for (int e = 0; e < n_experts; e++)
+        for (int far = 1; guessed[e] >> (far - 1); far++) {
+            Luck *luck = &w->luck[far - 1];
+            if (!(guessed[e] >> (far - 1) & 1)) continue;
+            luck->guesses++;
+            luck->right += used[e];
+            if (luck->guesses >= LUCK_GUESSES) luck->guesses /= 2, luck->right /= 2;
+        }
+    memset(guessed, 0, (size_t)n_experts * sizeof *guessed);
+}
+
+/* More often right than wrong. */
+static bool trusted(const Work *w, int far)
+{
+    return 2 * w->luck[far - 1].right >= w->luck[far - 1].guesses;
+}
+
+/* Those that any row would choose, by how many would, to w->left.  How many: none when a row cannot choose. */
+static int chosen_by_any(Model *m, int layer, int n_rows, Work *w)
 {
     const int n_experts = (int)m->sizes.n_experts, n_used = (int)m->sizes.n_used;
     int32_t chosen[EXPERTS_MAX];
     float weights[EXPERTS_MAX];
     int votes[EXPERTS_MAX] = { 0 }, n = 0;
     for (int t = 0; t < n_rows; t++) {
-        if (!choose_experts(w->host_scores + t * n_experts, n_experts, n_used, &m->router, chosen, weights)) return;
+        if (!choose_experts(w->host_scores + t * n_experts, n_experts, n_used, &m->router, chosen, weights)) return 0;
         for (int j = 0; j < n_used; j++) votes[chosen[j]]++;
     }
     for (int most = n_rows; most > 0; most--)
         for (int e = 0; e < n_experts; e++)
             if (votes[e] == most) w->left[n++] = (ExpertId){ (int16_t)layer, (int16_t)e };
-    m->store->ops->hint(m->store, w->left, n, HINT_GUESS);
+    return n;
 }
 
-static Status ask_router(Model *m, int layer, Work *w)
+static Status ask_router(Model *m, int layer, Work *w, int *n_chosen)
 {
     Device *d = m->device;
     const Layer *l = &m->layers[layer];
@@ -66,7 +100,31 @@ static Status ask_router(Model *m, int layer, Work *w)
     TRY(d->ops->project(d, (Tensor *[]){ &w->scores }, &w->y, (const Tensor *[]){ &l->router }, 1));
     if (l->lora) TRY(adapt(m, &w->scores, &w->y, &l->lora->router));
     TRY(d->ops->download(d, w->host_scores, &w->scores, bytes));
-    hint_chosen(m, layer, n_rows, w);
+    *n_chosen = chosen_by_any(m, layer, n_rows, w);
+    return OK;
+}
+
+static int count_absent(const Model *m, const Work *w, int n)
+{
+    int n_absent = 0;
+    for (int i = 0; i < n; i++) n_absent += !m->store->ops->resident(m->store, w->left[i]);
+    return n_absent;
+}
+
+/* The first distance that is not trusted is asked all the same: so we hear when it would be. */
+static Status look_by_routers(Model *m, int layer, Work *w)
+{
+    const int last = (int)m->sizes.n_layers - 1;
+    int n_absent = 0;
+    for (int far = 1; far <= m->look_ahead && layer + far <= last && n_absent < w->routes.n_groups; far++) {
+        const int ahead = layer + far;
+        int n;
+        TRY(ask_router(m, ahead, w, &n));
+        for (int i = 0; i < n; i++) w->guessed[ahead * m->sizes.n_experts + w->left[i].expert] |= 1u << (far - 1);
+        if (!trusted(w, far)) break;
+        n_absent += count_absent(m, w, n);
+        m->store->ops->hint(m->store, w->left, n, HINT_GUESS);
+    }
     return OK;
 }
 
@@ -77,7 +135,7 @@ Status look_ahead(Model *m, int layer, const Step *step, Work *w)
         look_along_sweep(m, layer, step, w);
         return OK;
     }
-    for (int ahead = layer + 1; ahead <= layer + m->look_ahead && ahead < m->sizes.n_layers; ahead++)
-        TRY(ask_router(m, ahead, w));
-    return OK;
+    if (layer == 0) memset(w->guessed, 0, (size_t)(m->sizes.n_layers * m->sizes.n_experts) * sizeof *w->guessed);
+    count_luck(m, layer, w);
+    return look_by_routers(m, layer, w);
 }

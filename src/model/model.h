@@ -25,7 +25,7 @@ typedef struct Model {
     Rope           rope;
     Device        *device;      /* of everything that is not an expert; borrowed           */
     Store         *store;       /* of the experts                                          */
-    int            look_ahead;  /* layers whose experts are read before they are needed    */
+    int            look_ahead;  /* layers at most whose experts are read before they are needed */
     ExpertExtents *extents;     /* [L*E] where they lie on disk                            */
     Tensor         embed, out;  /* [V][D]; the same tensor when tied                       */
     bool           tied;
@@ -77,6 +77,12 @@ typedef struct Routes {
     int32_t *rows, *slots;              /* [T*U] row read and slot written, by group       */
 } Routes;
 
+/* Of layers ahead, of few rows; see ahead.c. */
+enum { LOOK_AHEAD_MAX = 16, LOOK_AHEAD_DEFAULT = LOOK_AHEAD_MAX };
+
+/* Guesses so many layers ahead, lately. */
+typedef struct Luck { int32_t guesses, right; } Luck;
+
 /* Scratch of one step; allocated once, for the largest T. */
 typedef struct Work {
     Arena      arena;
@@ -95,11 +101,10 @@ typedef struct Work {
     Pin       *pins;                    /* [E]                                             */
     ExpertId  *ids, *left;              /* [E] of all groups; of those not yet served      */
     int32_t   *left_group;              /* [E] likewise: which group                       */
+    uint32_t  *guessed;                 /* [L*E] bit d: this step's guess d + 1 layers before */
+    Luck       luck[LOOK_AHEAD_MAX];    /* of each distance; stays from step to step       */
     int64_t    bytes;
 } Work;
-
-/* Of layers ahead; see ahead.c. */
-enum { LOOK_AHEAD_MAX = 2, LOOK_AHEAD_DEFAULT = 1 };
 
 typedef struct ModelPlan {
     int      n_slots;                   /* 0: all experts in memory                        */
@@ -108,7 +113,7 @@ typedef struct ModelPlan {
     const char *policy;                 /* who leaves that room; NULL: the usual one       */
     const float *shares;                /* what earlier runs learned of use (store/use.h); NULL: nothing */
     int64_t  shares_rows;
-    int      look_ahead;                /* 0 to LOOK_AHEAD_MAX layers                      */
+    int      look_ahead;                /* 0 to LOOK_AHEAD_MAX layers at most              */
     int64_t  max_tokens;                /* T                                               */
     const LoraMap *lora;                /* adapters; NULL: none                            */
 } ModelPlan;

@@ -63,7 +63,8 @@ static bool host_side(const Sizes *s, size_t T, Work *w)
            (w->pins         = arena_new(&w->arena, E, sizeof *w->pins)) &&
            (w->ids          = arena_new(&w->arena, E, sizeof *w->ids)) &&
            (w->left         = arena_new(&w->arena, E, sizeof *w->left)) &&
-           (w->left_group   = arena_new(&w->arena, E, sizeof *w->left_group));
+           (w->left_group   = arena_new(&w->arena, E, sizeof *w->left_group)) &&
+           (w->guessed      = arena_new(&w->arena, (size_t)s->n_layers * E, sizeof *w->guessed));
 }
 
 Status work_new(const Model *m, int64_t max_tokens, Work *out, Error *error)
