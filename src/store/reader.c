@@ -384,11 +384,18 @@ static Status open_sources(Reader *r, const StoreSource *source, bool buffered, 
     return OK;
 }
 
+/* Of all threads, to the end of a huge page: what lies in small ones the disk is slow to fill. */
+static int64_t all_buffers(int64_t buffer_bytes)
+{
+    const int64_t all = READER_THREADS * buffer_bytes;
+    return all < ROOM_ALIGN ? all : (all + ROOM_ALIGN - 1) / ROOM_ALIGN * ROOM_ALIGN;
+}
+
 /* A block may be some rows longer, and is no longer than the expert. */
 int64_t store_reading_bytes(int64_t expert_bytes)
 {
     const int64_t most = READER_BLOCK_BYTES + READER_BLOCK_BYTES / 8, whole = expert_bytes + 3 * DIRECT_ALIGN;
-    return READER_THREADS * (whole < most ? whole : most);
+    return all_buffers(whole < most ? whole : most);
 }
 
 /* Room for the largest block and what its ends share with their neighbours. */
@@ -404,7 +411,7 @@ static Status make_buffers(Reader *r, const StoreSource *source, Error *error)
         }
     }
     r->buffer_bytes = (most + 3 * DIRECT_ALIGN - 1) / DIRECT_ALIGN * DIRECT_ALIGN;
-    if (r->ops->alloc_room(r->device, READER_THREADS * r->buffer_bytes, &r->buffers) == OK) return OK;
+    if (r->ops->alloc_room(r->device, all_buffers(r->buffer_bytes), &r->buffers) == OK) return OK;
     if (error) *error = r->device->error;
     return NO_MEMORY;
 }
@@ -464,7 +471,7 @@ void reader_free(Reader *r)
     pthread_mutex_unlock(&r->lock);
     for (int i = 0; i < r->n_started; i++) pthread_join(r->threads[i].thread, NULL);
     for (int i = 0; i < r->n_sources; i++) file_close(&r->sources[i].direct);
-    if (r->buffers) r->ops->free_room(r->device, r->buffers, READER_THREADS * r->buffer_bytes);
+    if (r->buffers) r->ops->free_room(r->device, r->buffers, all_buffers(r->buffer_bytes));
     pthread_cond_destroy(&r->work);
     pthread_cond_destroy(&r->news);
     pthread_mutex_destroy(&r->lock);
