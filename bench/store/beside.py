@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """beside.py - a model larger than memory: Mixt beside llama.cpp and ik_llama.cpp, each alone under the same limit.
 
-    MIXT_PEER_LLAMA=DIR MIXT_PEER_IK=PATH bench/store/beside.py BUILD MODEL.gguf --limits 0,12,6 [--rounds 2]
+    MIXT_PEER_LLAMA=DIR MIXT_PEER_IK=PATH bench/store/beside.py BUILD MODEL.gguf [--packed FILE] [--limits 0,12,6]
 
 For each limit in GiB (0: the machine) and each program: the page cache is dropped, the program is started in a memory
-control group of that size (its share of the page cache counts there), loads the model, reads prompts in one piece,
-and decodes one row, then eight rows together.  Before each, the disk is read past the page cache, from random places
+control group of that size (its share of the page cache counts there), loads the model, decodes one row, reads prompts, each in
+one piece, and decodes eight rows together.  Mixt does so twice where there is a packed file.  A program that has not
+done it all after --minutes is stopped, and what it had done is kept.  Before each, the disk is read past the page cache, from random places
 of the same file on, 2 MiB at a time and 8 at once.  Results go to bench/results/store-MACHINE.json.
 Wants root, for the group and the cache.
 """
@@ -71,6 +72,7 @@ def disk(path, seconds=4.0):
     def read(i):
         memory, rng = mmap.mmap(-1, 2 * BLOCK, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), random.Random(i)
         memory.madvise(14)                              # MADV_HUGEPAGE: small pages halve what the disk gives
+        memory[:] = bytes(2 * BLOCK)                    # a page's first touch would count as the disk's
         first = -ctypes.addressof(ctypes.c_char.from_buffer(memory)) % BLOCK
         buffer = memoryview(memory)[first:first + BLOCK]
         while time.monotonic() < stop:                  # an expert's bytes, one block after the other
@@ -117,7 +119,7 @@ def turn(kind, library, path, limit_bytes, steps, prompts):
     program = Mixt(library) if kind == 'mixt' else Peer(kind, library, FLAGS[kind])
     start = time.perf_counter()
     program.load(path)
-    program.begin(1, 4096, 2048 if kind == 'mixt' else 512)
+    program.begin(1, 4096, max(prompts + [512]))
     token = workload.tokens(program.n_vocab)
     out = {'load_s': time.perf_counter() - start}
     before = expert_stats(program)
@@ -129,27 +131,21 @@ def turn(kind, library, path, limit_bytes, steps, prompts):
         if now:
             out[name + '_experts'] = {key: now[key] - before[key] for key in now}
         before = now
-
-    def prompt(ids):
-        """Peers take as many rows as their batch has; what is last has the logits."""
-        if kind == 'mixt':
-            return program.prompt(ids)
-        return sum(program.prompt(ids[i:i + 512]) for i in range(0, len(ids), 512))
+        out['resident_most_bytes'] = most_resident()
+        print(json.dumps(out), flush=True)
 
     program.prompt([token(i) for i in range(8)])
     stage('begin_s', time.perf_counter() - start)
     stage('step_s', [program.step([token(1000 + i)]) for i in range(steps)])
     for n in prompts:
         program.empty()
-        stage('prompt_%d_s' % n, prompt([token(i) for i in range(n)]))
+        stage('prompt_%d_s' % n, program.prompt([token(i) for i in range(n)]))
     if kind == 'mixt':                                  # peers need another context: nothing to learn
         program.begin(8, 256, 2048)
         for s in range(8):
             program.prompt([token(100 * s + i) for i in range(4)], s)
         stage('lead_s', 0)
         stage('together_s', [program.step([token(2000 + 50 * s + i) for s in range(8)]) for i in range(max(4, steps // 4))])
-    out['resident_most_bytes'] = most_resident()
-    return out
 
 
 # ---- all of them ----
@@ -164,8 +160,10 @@ def libraries(build):
 
 
 def told(kind, run):
-    step = statistics.median(run['step_s'])
-    text = '  %-13s decode %6.3f tok/s (all %6.3f)' % (kind, 1 / step, len(run['step_s']) / sum(run['step_s']))
+    text = '  %-13s' % kind
+    if 'step_s' in run:
+        text += ' decode %6.3f tok/s (all %6.3f)' % (1 / statistics.median(run['step_s']),
+                                                     len(run['step_s']) / sum(run['step_s']))
     for name in run:
         if name.startswith('prompt_') and name.endswith('_s'):
             text += '  prompt %s %6.1f s' % (name.split('_')[1], run[name])
@@ -179,10 +177,22 @@ def told(kind, run):
         run['disk_bytes_per_s'] / 1e9, run['resident_most_bytes'] / 1e9)
 
 
+def last_said(command, minutes):
+    """What the child said last, and whether it came to its end."""
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    timer = threading.Timer(minutes * 60, child.kill)
+    timer.start()
+    lines = child.stdout.read().splitlines()
+    timer.cancel()
+    return (json.loads(lines[-1]) if lines else None), child.wait() == 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('build')
     parser.add_argument('model')
+    parser.add_argument('--packed', help='the same model by mixt pack')
+    parser.add_argument('--minutes', type=float, default=30, help='for one program under one limit')
     parser.add_argument('--limits', default='0,12,6')
     parser.add_argument('--rounds', type=int, default=1)
     parser.add_argument('--steps', type=int, default=16)
@@ -192,30 +202,31 @@ def main():
     parser.add_argument('--turn', nargs=3, help=argparse.SUPPRESS)      # kind, library, limit: the child
     o = parser.parse_args()
     if o.turn:
-        print(json.dumps(turn(o.turn[0], o.turn[1], o.model, int(o.turn[2]), o.steps,
-                              [int(n) for n in o.prompts.split(',') if n])))
+        turn(o.turn[0], o.turn[1], o.model, int(o.turn[2]), o.steps, [int(n) for n in o.prompts.split(',') if n])
         return
     results_path = os.path.join(ROOT, 'bench', 'results', 'store-%s.json' % o.machine)
     results = json.load(open(results_path)) if os.path.exists(results_path) else {'runs': []}
     programs = libraries(o.build)
+    turns = [(kind, o.model) for kind in (o.programs.split(',') if o.programs else programs)]
+    if o.packed:
+        turns.insert(0, ('mixt', o.packed))
     for round_ in range(o.rounds):
         for limit in [int(float(text) * 2**30) for text in o.limits.split(',')]:
             print('limit %s' % ('%.0f GiB' % (limit / 2**30) if limit else 'the machine'), flush=True)
-            for kind in (o.programs.split(',') if o.programs else programs):
+            for kind, model in turns:
                 drop_cache()
-                rate = disk(o.model)
+                rate = disk(model)
                 drop_cache()
-                done = subprocess.run([sys.executable, os.path.abspath(__file__), o.build, o.model, '--steps', str(o.steps),
-                                       '--prompts', o.prompts, '--turn', kind, programs[kind], str(limit)], stdout=subprocess.PIPE, text=True)
+                run, whole = last_said([sys.executable, os.path.abspath(__file__), o.build, model, '--steps', str(o.steps),
+                                        '--prompts', o.prompts, '--turn', kind, programs[kind], str(limit)], o.minutes)
                 leave_group()
-                if done.returncode:
-                    print('  %-13s failed' % kind, flush=True)
+                if not run:
+                    print('  %-13s did nothing in time' % kind, flush=True)
                     continue
-                run = json.loads(done.stdout.splitlines()[-1])
-                run.update(program=kind, limit_bytes=limit, round=round_, disk_bytes_per_s=rate,
-                           model=os.path.basename(o.model), model_bytes=os.path.getsize(o.model),
+                run.update(program=kind, limit_bytes=limit, round=round_, disk_bytes_per_s=rate, whole=whole,
+                           model=os.path.basename(model), model_bytes=os.path.getsize(model),
                            date=time.strftime('%Y-%m-%d %H:%M', time.gmtime()))
-                print(told(kind, run), flush=True)
+                print(told(kind, run) + ('' if whole else '  stopped'), flush=True)
                 results['runs'].append(run)
                 with open(results_path, 'w') as file:
                     json.dump(results, file, indent=1)
