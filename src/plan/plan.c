@@ -92,6 +92,19 @@ static void add_attention(const Pass *p, Format kv, bool prompt)
 }
 
 /* Only rows whose logits are wanted go through the last layer's experts and the output. */
+/* The share of a step's layers during which there is nothing to read: the last, and those after which nothing that can
+ * be known is missing.  Many rows use every expert, and one layer ahead is read; of few, as many layers are asked as it
+ * takes, of which half are left halfway through. */
+static double disk_rests(const PlanModel *m, const PlanStep *s, double resident)
+{
+    enum { SWEEP = 4, ASKED_MAX = 16 };                 /* as sweeps() and LOOK_AHEAD_MAX in src/model */
+    const double layers = (double)m->n_expert_layers;
+    const bool sweep = s->n_rows * m->n_used >= SWEEP * m->n_experts;
+    if (layers <= 1) return 1;
+    const double asked = sweep ? 1 : fmin(layers / 2, ASKED_MAX);
+    return (1 + (layers - 1) * pow(resident, s->experts * asked)) / layers;
+}
+
 static void make_step(const Pass *p, const PlanWish *wish, double resident, bool prompt)
 {
     const PlanModel *m = p->model;
@@ -117,8 +130,8 @@ static void make_step(const Pass *p, const PlanWish *wish, double resident, bool
     s->resident = resident;
     s->disk_bytes = (double)plan_class_bytes(m, CLASS_EXPERTS) * touched * (1 - resident);
     s->disk_s = s->disk_bytes > 0 ? s->disk_bytes / (p->machine->disk_bytes * disk_share) : 0;
-    const double cores_s = hypot(s->memory_s, s->product_s) + s->other_s, rests = pow(resident, s->experts);
-    s->step_s = fmax(cores_s, s->disk_s + cores_s * rests);
+    const double cores_s = hypot(s->memory_s, s->product_s) + s->other_s;
+    s->step_s = fmax(cores_s, s->disk_s + cores_s * disk_rests(m, s, resident));
     s->tokens_per_s = R / s->step_s;
 }
 

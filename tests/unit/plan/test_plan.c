@@ -76,7 +76,8 @@ static void half_from_the_disk(void **state)
     expect_near(p.first.disk_bytes, 6000 * 256 * 2 / 2.0, 1e-6);
     expect_near(p.first.disk_s, p.first.disk_bytes / (1e6 * disk_share), 1e-9);
     const double cores_s = hypot(p.first.memory_s, p.first.product_s) + p.first.other_s;
-    expect_near(p.first.step_s, p.first.disk_s + cores_s / 2, 1e-9);    /* where the next layer's one is there */
+    /* The disk rests in the last of two layers, and in the first where the second's one is there. */
+    expect_near(p.first.step_s, p.first.disk_s + cores_s * (1 + 0.5) / 2, 1e-9);
     wish.hit_rate = 0.9;                                /* known from use                       */
     plan_make(&m, &round_machine, &wish, &p);
     expect_near(p.first.disk_bytes, 6000 * 256 * 2 * 0.1, 1e-3);
