@@ -87,7 +87,7 @@ static Exit open_engine(const App *app, size_t n_context, const AdapterList *ada
     settings.progress_user = &progress;
     settings.profile       = opt_flag(o, OPT_PROFILE);
     settings.policy        = opt_text(o, OPT_POLICY);
-    settings.look_ahead    = (int)opt_whole(o, OPT_LOOK_AHEAD);
+    if (opt_given(o, OPT_LOOK_AHEAD)) settings.look_ahead = (int)opt_whole(o, OPT_LOOK_AHEAD);
     Buffer use             = use_begin(app, out->model);
     settings.use           = use.data;
     settings.cancel        = interrupt_asked;

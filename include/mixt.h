@@ -205,8 +205,8 @@ typedef struct mixt_engine_options {
                                      * NULL: what `use` says, else the usual one                */
     const char      *use;           /* what earlier runs learned (mixt_engine_learn in mixt_tools.h); a file that is
                                      * not there, or no good, counts for nothing.  NULL: nothing */
-    int              look_ahead;    /* layers at most, 0 to 16, whose experts are read before needed, where not all are
-                                     * in memory                                                */
+    int              look_ahead;    /* layers at most, 0 to 16, whose experts are read before they are needed, where not
+                                     * all are in memory; -1: as far as it pays                 */
 } mixt_engine_options;
 
 MIXT_API mixt_engine_options mixt_engine_defaults(void);

@@ -82,6 +82,16 @@ static bool make_rows(Engine *e)
            (e->broken    = arena_new(&e->arena, n, sizeof *e->broken));
 }
 
+/* An expert of less comes so soon that threads woken for it earlier take more time than they save; at 0.44 MB they
+ * save a sixth of each token, at 0.1 MB they cost a twentieth (docs/PERFORMANCE.md). */
+enum { WORTH_READING_AHEAD = 256 << 10 };
+
+static int layers_ahead(const EngineOptions *o, const ModelBytes *bytes)
+{
+    if (o->look_ahead != LOOK_AHEAD_AS_PAYS) return o->look_ahead;
+    return bytes->largest_expert >= WORTH_READING_AHEAD ? LOOK_AHEAD_MAX : 0;
+}
+
 static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, const Sizes *sizes,
                           const LoraMap *map, const EngineOptions *o, const Use *use, Error *error)
 {
@@ -102,7 +112,7 @@ static Status engine_fill(Engine *e, const Arch *arch, const Catalog *catalog, c
         .room_bytes = wished || !budget->n_slots ? 0 : budget->room_bytes,
         .room_bytes_max = budget->room_bytes_max,
         .max_tokens = e->n_batch,
-        .look_ahead = o->look_ahead,
+        .look_ahead = layers_ahead(o, &bytes),
         .lora = map,
         .policy = o->policy || !use->policy[0] ? o->policy : use->policy,
         .shares = use->shares,
@@ -127,9 +137,9 @@ Status engine_new(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
     if (o->n_slots < 0)
         return fail(error, BAD_ARGUMENT, "expert slots: expected 0 or more, found %lld",
                     (long long)o->n_slots);
-    if (o->look_ahead < 0 || o->look_ahead > LOOK_AHEAD_MAX)
-        return fail(error, BAD_ARGUMENT, "layers to look ahead: expected 0 to %d, found %d", LOOK_AHEAD_MAX,
-                    o->look_ahead);
+    if (o->look_ahead < LOOK_AHEAD_AS_PAYS || o->look_ahead > LOOK_AHEAD_MAX)
+        return fail(error, BAD_ARGUMENT, "layers to look ahead: expected 0 to %d, or %d for as many as pay, found %d",
+                    LOOK_AHEAD_MAX, LOOK_AHEAD_AS_PAYS, o->look_ahead);
     if (o->kv != F16 && o->kv != F32 && o->kv != Q8_0)
         return fail(error, BAD_ARGUMENT, "key/value cache: expected f16, f32 or q8_0");
     if (sizes->head_size % format_info[o->kv].block_values)

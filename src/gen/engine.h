@@ -21,7 +21,7 @@ typedef struct EngineOptions {
     int64_t     n_slots;                /* experts in memory; 0: all, or as many as fit    */
     const char *policy;                 /* who leaves memory (store/policy.h); NULL: as `use` says, else the usual */
     const char *use;                    /* file of what earlier runs learned (store/use.h), if it is good, or NULL */
-    int         look_ahead;             /* layers whose experts are read before they are needed */
+    int         look_ahead;             /* layers at most whose experts are read before they are needed; or ... */
     bool        profile;                /* time every op: see engine_profile               */
     const AdapterUse *adapters;  int n_adapters;    /* beside the weights; files may be closed afterwards */
     int       (*cancel)(void *user);    /* asked between layers; non-zero ends the step    */
@@ -29,6 +29,9 @@ typedef struct EngineOptions {
     int       (*progress)(void *user, int64_t done_bytes, int64_t total_bytes);
     void       *progress_user;
 } EngineOptions;
+
+/* ... as far as it pays. */
+enum { LOOK_AHEAD_AS_PAYS = -1 };
 
 typedef struct EngineStats {
     int64_t load_us, resident_bytes, n_steps, n_rows, step_us;

@@ -10,7 +10,7 @@ mixt_engine_options mixt_engine_defaults(void)
 {
     return (mixt_engine_options){
         .struct_bytes = sizeof(mixt_engine_options), .device = "cpu", .kv = MIXT_KV_F16,
-        .look_ahead = LOOK_AHEAD_DEFAULT,
+        .look_ahead = LOOK_AHEAD_AS_PAYS,
     };
 }
 

@@ -78,7 +78,7 @@ typedef struct Routes {
 } Routes;
 
 /* Of layers ahead, of few rows; see ahead.c. */
-enum { LOOK_AHEAD_MAX = 16, LOOK_AHEAD_DEFAULT = LOOK_AHEAD_MAX };
+enum { LOOK_AHEAD_MAX = 16 };
 
 /* Guesses so many layers ahead, lately. */
 typedef struct Luck { int32_t guesses, right; } Luck;
