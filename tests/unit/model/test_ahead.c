@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Looking ahead: as far as it takes to find something to read, no further than guesses are mostly right, and what is
+ * not believed is counted all the same.  A store that answers as we want, before the real one. */
+#include "../../support.h"
+
+#include <mixt.h>
+#include <mixt_tools.h>
+
+#include "gen/parts.h"
+#include "lib/lib.h"
+
+enum { N_LAYERS = 6, N_EXPERTS = 8, N_FAR = 4 };
+
+static mixt_error error;
+
+static void must(mixt_status status)
+{
+    if (status != MIXT_OK) fail_msg("%s: %s", mixt_status_name(status), error.text);
+}
+
+/* ---- the store that is asked ---- */
+
+static const StoreOps *really;
+static bool all_here;
+static int layer, told[N_LAYERS];               /* guesses by distance                             */
+
+static bool answers(const Store *store, ExpertId id)
+{
+    (void)store, (void)id;
+    return all_here;
+}
+
+static void counts(Store *store, const ExpertId *ids, int n, Hint hint)
+{
+    if (hint == HINT_NEEDED) layer = ids[0].layer;
+    else told[ids[0].layer - layer]++;
+    for (int i = 0; i < n; i++) assert_int_equal(ids[i].layer, ids[0].layer);
+    really->hint(store, ids, n, hint);
+}
+
+/* ---- one token ---- */
+
+static mixt_model *model;
+static mixt_engine *engine;
+static mixt_session *session;
+
+static int make(void **state)
+{
+    (void)state;
+    char path[512];
+    snprintf(path, sizeof path, "%s/ahead.gguf", test_scratch());
+    mixt_synth_options o = mixt_synth_defaults();
+    o.like = "tiny";
+    o.type = "Q8_0";
+    o.n_layers = N_LAYERS;
+    o.n_experts = N_EXPERTS;
+    must(mixt_synth(path, &o, &error));
+    must(mixt_model_open(path, NULL, &model, &error));
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    mixt_model_free(model);
+    return 0;
+}
+
+/* Every expert but one has a place, so that whatever is said of them nothing has to be waited for. */
+static Luck *begin(StoreOps *ops)
+{
+    mixt_engine_options o = mixt_engine_defaults();
+    o.n_threads = 1;
+    o.expert_slots = N_LAYERS * N_EXPERTS - 1;
+    o.look_ahead = N_FAR;
+    must(mixt_engine_new(model, &o, &engine, &error));
+    must(mixt_session_new(engine, 16, &session, &error));
+    Store *store = engine->engine->model->store;
+    really = store->ops;
+    *ops = *really;
+    ops->resident = answers;
+    ops->hint = counts;
+    store->ops = ops;
+    memset(told, 0, sizeof told);
+    return engine->engine->work.luck;
+}
+
+static void token(void)
+{
+    const mixt_token t = 7;
+    must(mixt_engine_step(engine, &session, &t, 1, NULL, &error));
+}
+
+static void stop(void)
+{
+    engine->engine->model->store->ops = really;
+    mixt_session_free(session);
+    mixt_engine_free(engine);
+}
+
+/* ---- tests ---- */
+
+static void looks_on_while_nothing_is_missing(void **state)
+{
+    (void)state;
+    StoreOps ops;
+    const Luck *luck = begin(&ops);
+    all_here = true;
+    token();
+    for (int far = 1; far < N_LAYERS; far++) assert_int_equal(told[far], far <= N_FAR ? N_LAYERS - far : 0);
+    for (int far = 1; far <= N_FAR; far++) {            /* two experts a token, each layer's in its turn */
+        assert_int_equal(luck[far - 1].guesses, 2 * (N_LAYERS - far));
+        assert_in_range(luck[far - 1].right, 0, luck[far - 1].guesses);
+    }
+    stop();
+}
+
+static void stops_where_enough_is_missing(void **state)
+{
+    (void)state;
+    StoreOps ops;
+    begin(&ops);
+    all_here = false;
+    token();
+    assert_int_equal(told[1], N_LAYERS - 1);
+    for (int far = 2; far < N_LAYERS; far++) assert_int_equal(told[far], 0);
+    stop();
+}
+
+static void what_is_mostly_wrong_is_counted_and_not_told(void **state)
+{
+    (void)state;
+    StoreOps ops;
+    Luck *luck = begin(&ops);
+    all_here = true;
+    luck[1] = (Luck){ .guesses = 100, .right = 40 };
+    token();
+    assert_int_equal(told[1], N_LAYERS - 1);
+    for (int far = 2; far < N_LAYERS; far++) assert_int_equal(told[far], 0);
+    assert_int_equal(luck[1].guesses, 100 + 2 * (N_LAYERS - 2));
+    assert_int_equal(luck[2].guesses, 0);
+    luck[1].right = luck[1].guesses;                    /* it gets better: believed again          */
+    token();
+    assert_int_equal(told[2], N_LAYERS - 2);
+    stop();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(looks_on_while_nothing_is_missing),
+        cmocka_unit_test(stops_where_enough_is_missing),
+        cmocka_unit_test(what_is_mostly_wrong_is_counted_and_not_told),
+    };
+    return cmocka_run_group_tests(tests, make, end);
+}
