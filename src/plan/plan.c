@@ -5,8 +5,8 @@
  * row.  A core does both at once, but neither hides the other wholly: where both took the same
  * time, steps of 1 to 512 rows take 1.4 times as long, which the root of the sum of squares
  * says too, and it says little more than the larger one where they differ.  The disk reads beside
- * both what the next layer is guessed to want; where all of that is in memory already, it rests
- * until the layer's own router is asked. */
+ * both what the layers ahead are guessed to want; where all of that is in memory already, it rests
+ * until the next router is asked. */
 #include "plan/plan.h"
 
 #include "plan/rates.h"
@@ -91,7 +91,6 @@ static void add_attention(const Pass *p, Format kv, bool prompt)
     if (prompt) s->product_s += products / (p->machine->f32_products * attend_peak);
 }
 
-/* Only rows whose logits are wanted go through the last layer's experts and the output. */
 /* The share of a step's layers during which there is nothing to read: the last, and those after which nothing that can
  * be known is missing.  Many rows use every expert, and one layer ahead is read; of few, as many layers are asked as it
  * takes, of which half are left halfway through. */
@@ -99,12 +98,13 @@ static double disk_rests(const PlanModel *m, const PlanStep *s, double resident)
 {
     enum { SWEEP = 4, ASKED_MAX = 16 };                 /* as sweeps() and LOOK_AHEAD_MAX in src/model */
     const double layers = (double)m->n_expert_layers;
-    const bool sweep = s->n_rows * m->n_used >= SWEEP * m->n_experts;
+    const bool sweep = m->n_used == m->n_experts || s->n_rows * m->n_used >= SWEEP * m->n_experts;
     if (layers <= 1) return 1;
     const double asked = sweep ? 1 : fmin(layers / 2, ASKED_MAX);
     return (1 + (layers - 1) * pow(resident, s->experts * asked)) / layers;
 }
 
+/* Only rows whose logits are wanted go through the last layer's experts and the output. */
 static void make_step(const Pass *p, const PlanWish *wish, double resident, bool prompt)
 {
     const PlanModel *m = p->model;

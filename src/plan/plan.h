@@ -80,7 +80,8 @@ typedef struct PlanStep {
     double  products;
     double  resident;                   /* share of what its experts need that is in memory */
     double  memory_s, product_s, other_s, disk_s;
-    double  step_s;                     /* max(sqrt(memory_s^2 + product_s^2) + other_s, disk_s) */
+    double  step_s;                     /* with cores = sqrt(memory_s^2 + product_s^2) + other_s: the larger of
+                                         * cores, and disk_s + cores while the disk rests  */
     double  tokens_per_s;
 } PlanStep;
 
