@@ -144,7 +144,7 @@ static void explain_step(const PlanView *v, const mixt_plan_step *s)
             duration(s->compute_s, a), s->operations / 1e9, i->int8_per_s / 1e9, i->f32_per_s / 1e9,
             duration(s->other_s, d));
     if (s->disk_bytes > 0)
-        explain(v, "beside it the disk, %s: %s at %.2f GB/s, resting where the next layer lacks nothing: together %s",
+        explain(v, "beside it the disk, %s: %s at %.2f GB/s, resting where nothing ahead is missing: together %s",
                 duration(s->disk_s, a), amount(s->disk_bytes, b), i->disk_per_s / 1e9, duration(s->seconds, c));
 }
 
