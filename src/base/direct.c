@@ -2,18 +2,20 @@
  * base/direct.c - see direct.h. */
 #include "base/direct.h"
 
+#include "base/io_calls.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-static int fault(IoCall call, int64_t *n)
+/* As fault(): but here the system takes whole blocks only, so less is kept, not asked for, and always one block. */
+static int read_fault(int64_t *kept)
 {
-    int (*const hook)(IoCall) = io_fault;
-    const int answer = hook ? hook(call) : 0;
+    const int answer = fault_wanted(IO_READ);
     if (answer != IO_FAULT_SHORT) return answer;
-    if (n && *n > DIRECT_ALIGN) *n /= 2;
+    if (*kept > DIRECT_ALIGN) *kept /= 2;
     return 0;
 }
 
@@ -48,7 +50,7 @@ Status direct_read(const File *direct, int64_t offset, void *to, int64_t n_bytes
 #endif
     for (int64_t at = 0; at < n_needed;) {
         int64_t want = n_bytes - at < transfer_max ? n_bytes - at : transfer_max, kept = want;
-        const int why = fault(IO_READ, &kept);
+        const int why = read_fault(&kept);
         ssize_t got = why ? -1 : pread(direct->fd, (char *)to + at, (size_t)want, (off_t)(offset + at));
         if (got < 0 && !why && errno == EINTR) continue;
         if (got < 0)

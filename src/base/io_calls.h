@@ -11,11 +11,17 @@ enum { TRANSFER_MAX = 512 };            /* every read and write crosses many bou
 enum { TRANSFER_MAX = 1 << 30 };        /* Linux moves at most 2 GiB per call                */
 #endif
 
+/* What the test wants of this call: 0, an errno, or IO_FAULT_SHORT. */
+static inline int fault_wanted(IoCall call)
+{
+    int (*const hook)(IoCall) = io_fault;
+    return hook ? hook(call) : 0;
+}
+
 /* The errno to pretend, 0 for none; *n shrinks when the fault is a short transfer. */
 static inline int fault(IoCall call, size_t *n)
 {
-    int (*const hook)(IoCall) = io_fault;
-    const int answer = hook ? hook(call) : 0;
+    const int answer = fault_wanted(call);
     if (answer != IO_FAULT_SHORT) return answer;
     if (n && *n > 1) *n /= 2;
     return 0;
