@@ -138,7 +138,8 @@ static void make_step(const Pass *p, const PlanWish *wish, double resident, bool
 /* ---- what is in memory ---- */
 
 /* Keys and values of sequences that hold so much take their pages from experts, and these get back what the
- * others do not use yet: the share of all experts that is there. */
+ * others do not use yet: the share of all experts that is there.  Sequences that were not planned for may need more than
+ * there is. */
 static double share_there(const PlanModel *m, const PlanWish *wish, const Plan *plan, int64_t n_sessions,
                           int64_t n_positions)
 {
@@ -146,7 +147,7 @@ static double share_there(const PlanModel *m, const PlanWish *wish, const Plan *
     if (plan->slots.why == SLOTS_WISHED) return (double)plan->slots.n_slots / all;
     const int64_t kv = plan_kv_bytes(m, wish->kv, n_positions, wish->page_tokens) * n_sessions;
     const double room = (double)(wish->budget_bytes - plan->slots.rest_bytes + plan->kv_bytes - kv);
-    return fmin(room / (double)plan->experts_bytes, (all - 1) / all);
+    return fmax(fmin(room / (double)plan->experts_bytes, (all - 1) / all), 0);
 }
 
 /* Even routing finds its experts as often as they are there.  Other routing finds those that are used most, which the

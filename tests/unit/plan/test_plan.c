@@ -62,6 +62,21 @@ static void sums_by_hand(void **state)
     expect_near(p.prompt_per_s, 64 / p.prompt_s, 1e-9);
 }
 
+/* A thousand sequences where room was left for one: no expert has a place any more, and none less than that. */
+static void more_sequences_than_were_planned_for(void **state)
+{
+    (void)state;
+    const PlanModel m = round_model();
+    PlanWish wish = round_wish(plan_bytes(&m) - plan_class_bytes(&m, CLASS_EXPERTS) / 2);
+    wish.n_together = 1000;
+    Plan p;
+    plan_make(&m, &round_machine, &wish, &p);
+    assert_int_equal(p.slots.why, SLOTS_FILL);
+    expect_near(p.together.resident, 0, 0);
+    expect_near(p.together.disk_bytes, (double)plan_class_bytes(&m, CLASS_EXPERTS), 1);
+    assert_true(p.together.step_s >= p.together.disk_s);
+}
+
 /* Half of the experts there: half of what a token needs comes from the disk, and a slow one decides. */
 static void half_from_the_disk(void **state)
 {
@@ -240,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_by_hand),
+        cmocka_unit_test(more_sequences_than_were_planned_for),
         cmocka_unit_test(half_from_the_disk),
         cmocka_unit_test(touched_experts),
         cmocka_unit_test(known_use_is_gone_by),
