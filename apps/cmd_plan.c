@@ -116,7 +116,8 @@ static Exit list_presets(const App *app)
     for (const char *const *p = mixt_plan_presets(); *p; p++) {
         mixt_plan              *plan;
         mixt_error              error;
-        const mixt_plan_options wish = mixt_plan_defaults();
+        mixt_plan_options       wish = mixt_plan_defaults();
+        wish.brief = true;
         if (mixt_plan_new(NULL, *p, &wish, &plan, &error) != MIXT_OK) return problem(app, &error, NULL);
         const mixt_plan_info i = mixt_plan_read(plan);
         out_format("%-18s %-20s %8.2f B %9.2f B %9.2f GB%s\n", *p, i.name, (double)i.n_values / 1e9,

@@ -58,6 +58,7 @@ void plan_before(const App *app, const mixt_model *model, size_t n_context, Pred
 {
     char write[PLAN_TEXT_MAX], prompt[PLAN_TEXT_MAX];
     *out            = (Prediction){ .wish = plan_wish(app->options, n_context) };
+    out->wish.brief = true;                             /* a run waits for it                   */
     out->has_speeds = machine_known(&out->machine);
     out->by_use     = use_learns(app, model);
     out->made       = make_plan(model, out);

@@ -180,6 +180,7 @@ typedef struct mixt_plan_options {
     double      hit_rate;               /* share of experts found in memory, 0 to 1; negative: as `use` says, else as of
                                          * even routing                                         */
     const char *use;                    /* of this model, as mixt_engine_options has it; NULL: nothing is known */
+    bool        brief;                  /* this mix here: no other mixes, places, memory or disks */
 } mixt_plan_options;
 
 /* One pass over the network: the sum behind a speed.  With cores = hypot(memory_s, compute_s) + other_s it takes

@@ -505,12 +505,14 @@ static Status fill(mixt_plan *p, const mixt_plan_options *o, Error *error)
     p->info.file_bytes = plan.weight_bytes + header_bytes(p);
     give_sizes(p, &m, &wish, &p->info);
     give_plan(&plan, &m, &p->info);
-    give_what_if(&m, &machine, &wish, &p->info);
     give_card(o, &p->info);
     give_classes(p, &m);
-    give_types(p, &machine, &wish, recipe ? recipe->name : NULL);
+    if (!o->brief) {
+        give_what_if(&m, &machine, &wish, &p->info);
+        give_types(p, &machine, &wish, recipe ? recipe->name : NULL);
+        give_places(p, &m, &machine, &wish);
+    }
     choose_neighbours(p);
-    give_places(p, &m, &machine, &wish);
     if (!o->machine) forget_speeds(p);
     return OK;
 }

@@ -112,6 +112,40 @@ static void bytes_add_up(void **state)
         }
 }
 
+/* What is left out is what nobody asked for; the rest is the same to the bit. */
+static void a_brief_plan_says_the_same_of_less(void **state)
+{
+    (void)state;
+    mixt_machine machine = { .struct_bytes = sizeof machine, .n_read = 1, .n_int8 = 1, .n_f32 = 1, .n_disk = 1 };
+    machine.read[0] = (mixt_rate){ 2, 40e9 };
+    machine.int8[0] = (mixt_rate){ 2, 800e9 };
+    machine.f32[0] = (mixt_rate){ 2, 200e9 };
+    mixt_plan_info info[2];
+    size_t n_types[2], n_places[2];
+    for (int brief = 0; brief < 2; brief++) {
+        mixt_plan *plan;
+        mixt_error error;
+        mixt_plan_options o = mixt_plan_defaults();
+        o.machine = &machine;
+        o.memory_bytes = (int64_t)12 << 30;
+        o.n_threads = 2;
+        o.disk_per_s = 2e9;
+        o.brief = brief;
+        if (mixt_plan_new(NULL, "mixtral-8x7b", &o, &plan, &error) != MIXT_OK) fail_msg("%s", error.text);
+        info[brief] = mixt_plan_read(plan);
+        mixt_plan_types(plan, &n_types[brief]);
+        mixt_plan_places(plan, &n_places[brief]);
+        mixt_plan_free(plan);
+    }
+    assert_true(n_types[0] > 5 && n_places[0] > 5 && info[0].more_memory_per_s > 0);
+    assert_true(n_types[1] == 0 && n_places[1] == 0 && info[1].better == -1 && info[1].smaller == -1);
+    assert_true(info[1].more_memory_per_s == 0 && info[1].second_disk_per_s == 0);
+    assert_true(info[0].first.tokens_per_s > 0);
+    assert_memory_equal(&info[1].first, &info[0].first, sizeof info[0].first);
+    assert_memory_equal(&info[1].prompt, &info[0].prompt, sizeof info[0].prompt);
+    assert_true(info[1].used_bytes == info[0].used_bytes && info[1].n_slots == info[0].n_slots);
+}
+
 static void mistakes_are_told(void **state)
 {
     (void)state;
@@ -140,6 +174,7 @@ int main(void)
         cmocka_unit_test(models_have_their_parameters),
         cmocka_unit_test(caches_have_their_size),
         cmocka_unit_test(bytes_add_up),
+        cmocka_unit_test(a_brief_plan_says_the_same_of_less),
         cmocka_unit_test(mistakes_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
