@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 enum {
-    /* The buffer shares the cache of a core (L2, 512 KiB and up) with what is made of it; 64 KiB to
+    /* Rows stay in the cache of a core (L2, 512 KiB and up) from reading to arranging; 64 KiB to
      * 1 MiB load equally fast, and small pieces end together.  A piece is at least what the device fills at once,
      * which may be more.  The system's own reading ahead is enough: asking for the pieces to come made cold loads
      * no faster. */
