@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The cache over the reader: whatever is hinted, guessed, resized or broken, a pin gives the bytes of the file or says
  * why not, the room is never overstepped, and a sweep reads what was missing, once. */
-#include "../../support.h"
+#include "experts_file.h"
 
-#include "base/rng.h"
 #include "number/panel.h"
 #include "store/policy.h"
-#include "store/store.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -27,22 +25,10 @@ static int setup(void **state)
 {
     (void)state;
     Error error;
-    int64_t at = 96;
-    for (int i = 0; i < N_ALL; i++) {
-        Extent *parts[3] = { &extents[i].gate, &extents[i].up, &extents[i].down };
-        for (int p = 0; p < 3; p++) {
-            *parts[p] = (Extent){ .file = &file, .offset = at, .rows = p == 2 ? D : F, .cols = p == 2 ? F : D,
-                                  .format = i / N_EXPERTS % 2 ? F16 : Q8_0 };
-            at += extent_bytes(parts[p]);
-        }
-    }
-    file_bytes = at;
-    truth = malloc((size_t)at);
-    Rng rng = { 5 };
-    for (int64_t i = 0; i < at; i++) truth[i] = (char)rng_bits(&rng);
-    snprintf(path, sizeof path, "%s/experts", test_scratch());
-    assert_int_equal(write_file(path, truth, (size_t)at, &error), OK);
-    assert_int_equal(file_open(path, &file, &error), OK);
+    file_bytes = 96;
+    for (int i = 0; i < N_ALL; i++)
+        file_bytes = lay_expert(&extents[i], &file, file_bytes, D, F, i / N_EXPERTS % 2 ? F16 : Q8_0);
+    truth = open_noise("experts", file_bytes, 5, path, &file);
     return device_open("cpu", &(DeviceOptions){ .n_threads = 1 }, &device, &error);
 }
 

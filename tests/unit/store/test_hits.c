@@ -2,13 +2,11 @@
  * The store finds in memory what the replay of the same routing says it will: mixt replay chooses policies, and the
  * planner believes it, so the cache over real reads must do no worse.  Reading ahead makes it better; what guesses push
  * out must stay little. */
-#include "../../support.h"
+#include "experts_file.h"
 
-#include "base/rng.h"
 #include "store/invent.h"
 #include "store/policy.h"
 #include "store/replay.h"
-#include "store/store.h"
 
 #include <math.h>
 
@@ -18,25 +16,15 @@ static File          file;
 static Device       *device;
 static ExpertExtents extents[N_LAYERS * N_EXPERTS_MAX];
 
-/* Experts of 3 KiB, all alike: what counts here is who is there. */
+/* Experts of 3 KiB: what counts here is who is there. */
 static int setup(void **state)
 {
     (void)state;
     Error error;
     char path[512];
     int64_t at = 0;
-    for (int i = 0; i < ARRAY_LEN(extents); i++) {
-        Extent *parts[3] = { &extents[i].gate, &extents[i].up, &extents[i].down };
-        for (int p = 0; p < 3; p++) {
-            *parts[p] = (Extent){ .file = &file, .offset = at, .rows = D, .cols = D, .format = Q8_0 };
-            at += extent_bytes(parts[p]);
-        }
-    }
-    char *bytes = calloc(1, (size_t)at);
-    snprintf(path, sizeof path, "%s/experts", test_scratch());
-    assert_int_equal(write_file(path, bytes, (size_t)at, &error), OK);
-    free(bytes);
-    assert_int_equal(file_open(path, &file, &error), OK);
+    for (int i = 0; i < ARRAY_LEN(extents); i++) at = lay_expert(&extents[i], &file, at, D, D, Q8_0);
+    free(open_noise("experts", at, 3, path, &file));
     return device_open("cpu", &(DeviceOptions){ .n_threads = 1 }, &device, &error);
 }
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Loading by several threads: every row in its place whatever the format, the shape and the number of threads;
  * the same sentence for the same failure; only the calling thread is told of progress. */
-#include "../../support.h"
+#include "experts_file.h"
 
-#include "base/rng.h"
 #include "number/panel.h"
 #include "store/load.h"
 
@@ -22,7 +21,6 @@ static char   path[512];
 static int setup(void **state)
 {
     (void)state;
-    Error error;
     int64_t at = 0;
     for (int i = 0; i < N_LOADS; i++) {
         extents[i] = (Extent){ .file = &file,
@@ -32,12 +30,8 @@ static int setup(void **state)
                                .format = (Format)(i % N_FORMATS) };
         at += extent_bytes(&extents[i]);
     }
-    truth = malloc((size_t)at);
-    Rng rng = { 11 };
-    for (int64_t i = 0; i < at; i++) truth[i] = (char)rng_bits(&rng);
-    snprintf(path, sizeof path, "%s/weights", test_scratch());
-    assert_int_equal(write_file(path, truth, (size_t)at, &error), OK);
-    return file_open(path, &file, &error);
+    truth = open_noise("weights", at, 11, path, &file);
+    return 0;
 }
 
 static int teardown(void **state)

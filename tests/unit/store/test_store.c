@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Both stores give the bytes of the file, whatever was pinned before; a failed read leaves the store usable. */
-#include "../../support.h"
+#include "experts_file.h"
 
-#include "base/rng.h"
 #include "store/load.h"
 
 #include <errno.h>
@@ -24,24 +23,9 @@ static int setup(void **state)
     Error error;
     char path[512];
     int64_t at = 0;
-    for (int i = 0; i < N_ALL; i++) {
-        const Format format = i / N_EXPERTS == 1 ? Q8_0 : F16;
-        Extent *parts[3] = { &extents[i].gate, &extents[i].up, &extents[i].down };
-        for (int p = 0; p < 3; p++) {
-            *parts[p] = (Extent){ .file = &file,
-                                  .offset = at,
-                                  .rows = p == 2 ? D : F,
-                                  .cols = p == 2 ? F : D,
-                                  .format = format };
-            at += extent_bytes(parts[p]);
-        }
-    }
-    truth = malloc((size_t)at);
-    Rng rng = { 5 };
-    for (int64_t i = 0; i < at; i++) truth[i] = (char)rng_bits(&rng);
-    snprintf(path, sizeof path, "%s/experts", test_scratch());
-    assert_int_equal(write_file(path, truth, (size_t)at, &error), OK);
-    assert_int_equal(file_open(path, &file, &error), OK);
+    for (int i = 0; i < N_ALL; i++)
+        at = lay_expert(&extents[i], &file, at, D, F, i / N_EXPERTS == 1 ? Q8_0 : F16);
+    truth = open_noise("experts", at, 5, path, &file);
     assert_int_equal(device_open("ref", &(DeviceOptions){ 0 }, &device, &error), OK);
     return loader_new(device, F * 2, &loader, &error);
 }
