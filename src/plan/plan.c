@@ -138,8 +138,8 @@ static void make_step(const Pass *p, const PlanWish *wish, double resident, bool
 /* ---- what is in memory ---- */
 
 /* Keys and values of sequences that hold so much take their pages from experts, and these get back what the
- * others do not use yet: the share of all experts that is there.  Sequences that were not planned for may need more than
- * there is. */
+ * others do not use yet: the share of all experts that is there.  Sequences that nobody planned for may need
+ * more than there is. */
 static double share_there(const PlanModel *m, const PlanWish *wish, const Plan *plan, int64_t n_sessions,
                           int64_t n_positions)
 {
