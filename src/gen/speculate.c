@@ -54,6 +54,7 @@ typedef struct Speculation {
     int     most;                           /* rows of logits there is room for, less one      */
     int64_t n_vocab;
     float  *logits;                         /* [1 + most][V]                                   */
+    int64_t waited_us;                      /* by the engine, when the last step was over      */
 } Speculation;
 
 /* Bytes of experts among all that one row reads. */
@@ -92,10 +93,12 @@ static Status feed_rows(Speculation *s, int n_rows, Error *error)
     Feed feed = {
         .session = session, .tokens = s->draft.tokens, .n_tokens = n_rows, .wanted = ROWS_ALL, .logits = s->logits,
     };
-    const int64_t start_us = clock_us(), waited_us = engine_stats(e).store.wait_us;
+    const int64_t start_us = clock_us(), before_us = s->waited_us;
     TRY(engine_feed(e, &feed, 1, error));
     TRY(feed.status);
-    const double us = (double)(clock_us() - start_us), wait_us = (double)(engine_stats(e).store.wait_us - waited_us);
+    const double us = (double)(clock_us() - start_us);
+    s->waited_us = engine_stats(e).store.wait_us;
+    const double wait_us = (double)(s->waited_us - before_us);
     pace_step(&s->pace, n_rows, us, wait_us < us ? wait_us : us);       /* other sessions wait, too */
     return OK;
 }
@@ -157,10 +160,11 @@ static Status speak(Speculation *s, Error *error)
 
 Status speculate(Talk *talk, Error *error)
 {
-    const Engine *e = talk->session->engine;
+    Engine *e = talk->session->engine;
     const Sizes *sizes = &e->model->sizes;
     const int asked = talk->options->speculate == SPECULATE_AUTO ? SPECULATE_MAX : talk->options->speculate;
     Speculation s = { .talk = talk, .n_vocab = sizes->n_vocab, .most = least(asked, engine_wanted(e) - 1) };
+    s.waited_us = engine_stats(e).store.wait_us;
     pace_begin(&s.pace, (int)sizes->n_experts, (int)sizes->n_used, expert_share(e->model));
     s.logits = calloc((size_t)(1 + s.most) * (size_t)s.n_vocab, sizeof *s.logits);
     if (!s.logits) return fail_memory(error, "the logits of drafts");
