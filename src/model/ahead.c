@@ -4,9 +4,10 @@
  * Many rows use every expert of every layer: the next ones are certain.  Of few rows the next layers' routers are
  * asked with the residual stream as it stands now; what is still missing in it is this layer's experts, and what
  * comes between.  How much that changes a choice only the model knows, so accounts are kept of how often a guess so
- * many layers ahead was right, and one that is mostly wrong is not told to the store.  Nearer layers are asked first, and
- * nobody looks further once as many experts to read were found as a layer uses: where most are in memory it takes many
- * layers to find work for the disk, and where few are, one does.  Either way nothing that is computed depends on it. */
+ * many layers ahead was right, and one that is mostly wrong is not told to the store.  Nearer layers are asked first,
+ * and nobody looks further once as many experts to read were found as a layer uses: where most are in memory it takes
+ * many layers to find work for the disk, and where few are, one does.  Either way nothing that is computed depends on
+ * it. */
 #include "model/model.h"
 
 #include <string.h>
