@@ -103,7 +103,7 @@ typedef struct mixt_model_options {
 } mixt_model_options;
 
 /* GGUF file (any part of a split one), Hugging Face folder, Mistral folder, tokenizer.model, tokenizer.json.
- * Reads headers only. */
+ * Reads headers only.  Until it is freed nobody packs its file in place (mixt_pack). */
 MIXT_API mixt_model_options mixt_model_defaults(void);
 MIXT_API mixt_status mixt_model_open(const char *path, const mixt_model_options *options, mixt_model **out,
                                      mixt_error *error);

@@ -43,8 +43,9 @@ Status file_open_change(const char *path, File *out, Error *error)
     Status status = OK;
     if (!file_same(out, &again))                        /* by a device or pipe, perhaps            */
         status = fail(error, IO_FAILED, "%s: was replaced while it was opened", path);
-    else if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
-        status = fail(error, BAD_ARGUMENT, "%s: expected nobody else to change it, found another process at it", path);
+    else if (!lock_now(fd, LOCK_EX))
+        status = fail(error, BAD_ARGUMENT, "%s: is in use: another program has it open, or is changing it "
+                      "too; end that first, or it would read zeros", path);
     if (status != OK) {
         close(fd);
         file_close(out);

@@ -18,6 +18,15 @@
 
 int (*_Atomic io_fault)(IoCall call);
 
+bool lock_now(int fd, int how)
+{
+    int why = fault(IO_LOCK, NULL);
+    if (!why)
+        do why = flock(fd, how | LOCK_NB) ? errno : 0;
+        while (why == EINTR);
+    return why != EWOULDBLOCK;
+}
+
 /* ---- reading ---- */
 
 Status file_open(const char *path, File *out, Error *error)
@@ -46,6 +55,15 @@ Status file_open(const char *path, File *out, Error *error)
     }
     *out = (File){ .fd = fd, .n_bytes = info.st_size, .path = copy };
     return OK;
+}
+
+Status file_open_shared(const char *path, File *out, Error *error)
+{
+    TRY(file_open(path, out, error));
+    if (lock_now(out->fd, LOCK_SH)) return OK;
+    file_close(out);
+    return fail(error, BAD_ARGUMENT, "%s: another program is changing it in place (mixt pack or unpack "
+                "--in-place): wait until that has ended, and open what comes of it", path);
 }
 
 Status file_open_memory(const Memory *memory, File *out, Error *error)
@@ -203,7 +221,7 @@ static Status create(Writer *w, const struct stat *replaced, Error *error)
         w->temporary = NULL;
         return writer_fail(w, "create", code, error);
     }
-    if (w->stays && flock(w->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+    if (w->stays && !lock_now(w->fd, LOCK_EX))
         return fail(error, BAD_ARGUMENT, "%s: expected nobody else to write it, found another process at it",
                     w->temporary);
     if (replaced && fchmod(w->fd, replaced->st_mode & 0777))

@@ -28,6 +28,9 @@ typedef struct File {
 typedef struct Memory { const char *name; const void *bytes; size_t n_bytes; } Memory;
 
 Status file_open(const char *path, File *out, Error *error);    /* NOT_FOUND, IO_FAILED    */
+/* As long as it is open nobody changes it where it lies (file_open_change); others may open it so, too.  BAD_ARGUMENT
+ * when somebody is at it.  Where the file system has no locks, nothing is promised and nobody refused. */
+Status file_open_shared(const char *path, File *out, Error *error);
 /* Copies nothing but the name: the bytes must lie still until file_close. */
 Status file_open_memory(const Memory *memory, File *out, Error *error);
 Status file_open_view(const FileView *view, const char *path, int64_t n_bytes, File *out, Error *error);
@@ -82,7 +85,8 @@ char *part_path(const char *path);
 
 /* ---- changing a file where it lies (change.c) ---- */
 
-/* For us alone: BAD_ARGUMENT when another process is at it. */
+/* For us alone: BAD_ARGUMENT when somebody changes it too, or holds it open by file_open_shared.  That includes this
+ * process: who has to read what it changes opens it by file_open, or reads this one. */
 Status file_open_change(const char *path, File *out, Error *error);
 Status file_write(const File *file, int64_t offset, const void *bytes, size_t n_bytes, Error *error);
 Status file_sync(const File *file, Error *error);
@@ -93,10 +97,11 @@ Status file_remove(const char *path, Error *error);
 
 /* ---- faults, for tests ---- */
 
-typedef enum IoCall { IO_OPEN, IO_READ, IO_WRITE, IO_SYNC, IO_RENAME, IO_ROOM, IO_PUNCH, IO_REMOVE } IoCall;
+typedef enum IoCall { IO_OPEN, IO_READ, IO_WRITE, IO_SYNC, IO_RENAME, IO_ROOM, IO_PUNCH, IO_REMOVE, IO_LOCK } IoCall;
 /* Called before each system call when set; a non-zero answer is the errno it "returned";
  * IO_FAULT_SHORT halves the transfer instead.  Any thread may be the caller.  IO_ROOM asks for the room on the
- * disk: ENOSPC plays one without any. */
+ * disk: ENOSPC plays one without any.  IO_LOCK: EWOULDBLOCK plays somebody who holds it, all else a file system
+ * without locks. */
 enum { IO_FAULT_SHORT = -1 };
 extern int (*_Atomic io_fault)(IoCall call);            /* set while others read, too         */
 

@@ -27,6 +27,9 @@ static inline int fault(IoCall call, size_t *n)
     return 0;
 }
 
+/* flock(), at once or not at all.  False: somebody holds it.  Asking must never be in the way where there are no locks
+ * (some network file systems), so every other answer is as good as having it. */
+bool lock_now(int fd, int how);
 /* All of it at that place: 0 or an errno. */
 int write_at(int fd, int64_t offset, const void *bytes, size_t n_bytes);
 

@@ -51,6 +51,12 @@ char *build_path(Build *b, const char *folder, const char *name)
     return path;
 }
 
+Status build_open(const Build *b, const char *path, File *out, Error *error)
+{
+    if (b->memory) return file_open_memory(b->memory, out, error);
+    return b->change ? file_open(path, out, error) : file_open_shared(path, out, error);
+}
+
 Status build_file(Build *b, const char *path, int *file, Error *error)
 {
     Catalog *c = b->catalog;
@@ -61,7 +67,7 @@ Status build_file(Build *b, const char *path, int *file, Error *error)
     if (!files) return fail_memory(error, path);
     c->files = files;
     File *next = &files[c->n_files];
-    TRY(b->memory ? file_open_memory(b->memory, next, error) : file_open(path, next, error));
+    TRY(build_open(b, path, next, error));
     *file = c->n_files++;
     return OK;
 }

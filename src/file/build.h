@@ -13,7 +13,7 @@ enum { NAME_BYTES_MAX = 65535 };            /* of keys and tensor names: GGUF's 
 typedef struct Build {
     Catalog *catalog;
     const Memory *memory;                   /* the one file there is; NULL: on the disk      */
-    bool     unfinished;                    /* a packed file need not be whole               */
+    bool     change;                        /* it is ours: not locked, and need not be whole */
     char    *text_at;                       /* strings lie packed: the arena alone would     */
     size_t   text_left;                     /* give each its own 64 bytes                    */
 } Build;
@@ -28,7 +28,9 @@ char *build_path(Build *build, const char *folder, const char *name);
  * so it need not be remembered.  What is outgrown stays in the arena: at most as much again. */
 void *build_grow(Arena *arena, void *list, int64_t n, size_t each);
 
-/* Opens a file (what lies in memory is the only one) and adds it to the catalog's. */
+/* Opens a file (what lies in memory is the only one), so that nobody changes it in place as long as it is open. */
+Status build_open(const Build *build, const char *path, File *out, Error *error);
+/* The same, and adds it to the catalog's. */
 Status build_file(Build *build, const char *path, int *file, Error *error);
 
 /* Is this a name?  Not empty, UTF-8, no NUL inside.  *why says what is wrong. */

@@ -16,7 +16,7 @@ static Status open_file(Build *b, const char *path, Error *error)
 {
     uint8_t head[HEAD_BYTES];
     File file;
-    TRY(file_open(path, &file, error));
+    TRY(build_open(b, path, &file, error));
     const size_t n = file.n_bytes < HEAD_BYTES ? (size_t)file.n_bytes : HEAD_BYTES;
     const Status status = file_read(&file, 0, head, n, error);
     file_close(&file);
@@ -59,10 +59,10 @@ Status catalog_open(const char *path, Catalog *out, Error *error)
     return catalog_open_with(NULL, path, out, error);
 }
 
-static Status open_any(const Memory *memory, const char *path, bool unfinished, Catalog *out, Error *error)
+static Status open_any(const Memory *memory, const char *path, bool change, Catalog *out, Error *error)
 {
     *out = (Catalog){ .vocab = { .bos = -1, .eos = -1, .unknown = -1 } };
-    Build build = { .catalog = out, .unfinished = unfinished };
+    Build build = { .catalog = out, .change = change };
     if (memory && memory->name && strcmp(memory->name, path) == 0) build.memory = memory;
     out->path = build_text(&build, path, strlen(path));
     if (!out->path) {
@@ -79,7 +79,7 @@ Status catalog_open_with(const Memory *memory, const char *path, Catalog *out, E
     return open_any(memory, path, false, out, error);
 }
 
-Status catalog_open_unfinished(const char *path, Catalog *out, Error *error)
+Status catalog_open_change(const char *path, Catalog *out, Error *error)
 {
     return open_any(NULL, path, true, out, error);
 }

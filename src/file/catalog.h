@@ -73,14 +73,15 @@ typedef struct Catalog {
     Arena       arena;                      /* owns every string and table above            */
 } Catalog;
 
-/* Opens and checks; *out is released with catalog_close.  Codes: NOT_FOUND, IO_FAILED,
- * BAD_FILE, UNSUPPORTED, NO_MEMORY. */
+/* Opens and checks; *out is released with catalog_close, and until then nobody packs or unpacks these files in place.
+ * Codes: NOT_FOUND, IO_FAILED, BAD_FILE, UNSUPPORTED, NO_MEMORY; BAD_ARGUMENT when somebody does so just now. */
 Status catalog_open(const char *path, Catalog *out, Error *error);
 /* The same, but a path that is the name of `memory` means the GGUF file there, whatever the disk has.
  * The bytes are borrowed until catalog_close.  NULL, or a NULL name: nothing is in memory. */
 Status catalog_open_with(const Memory *memory, const char *path, Catalog *out, Error *error);
-/* The same for a packed file that --in-place has not finished; for those who finish it. */
-Status catalog_open_unfinished(const char *path, Catalog *out, Error *error);
+/* The same for those who pack or unpack it in place and hold its files by file_open_change, or soon will: a packed file
+ * need not be whole, and the catalog does not hold them against anybody. */
+Status catalog_open_change(const char *path, Catalog *out, Error *error);
 void   catalog_close(Catalog *catalog);
 
 const FileTensor *catalog_tensor(const Catalog *catalog, const char *name);         /* or NULL */

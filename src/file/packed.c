@@ -313,8 +313,8 @@ static Status check_whole(const Packed *p, Error *error)
 
 static Status open_packed(Build *b, Packed *p, const char *path, Error *error)
 {
-    TRY(b->memory ? file_open_memory(b->memory, &p->file, error) : file_open(path, &p->file, error));
-    TRY(read_head(p, b->unfinished, error));
+    TRY(build_open(b, path, &p->file, error));
+    TRY(read_head(p, b->change, error));
     TRY(read_tables(b, p, error));
     TRY(check_places(p, error));
     TRY(add_runs(p, error));

@@ -48,7 +48,7 @@ static bool same_part(const Packing *p)
     const Packed *was = p->catalog.packed;
     char *part = part_path(p->to);
     Catalog now;
-    const bool there = part && catalog_open_unfinished(part, &now, NULL) == OK;
+    const bool there = part && catalog_open_change(part, &now, NULL) == OK;
     const bool same = there && now.packed && now.packed->head.state == was->head.state &&
                       now.packed->n_done == was->n_done && now.packed->note == was->note;
     if (there) catalog_close(&now);
@@ -322,7 +322,7 @@ static void tables_of(const Catalog *c, PackTables *out)
 /* Is this packed file, finished or not, what the source was marked for? */
 static bool belongs(const char *path, const PackedMark *mark, Catalog *c, PackTables *tables, Error *error)
 {
-    if (catalog_open_unfinished(path, c, error) != OK) return false;
+    if (catalog_open_change(path, c, error) != OK) return false;
     if (c->packed && c->packed->head.state != PACKED_UNPACKING) {
         tables_of(c, tables);
         if (pack_id(tables) == mark->id) return true;
@@ -371,7 +371,8 @@ static Status go_on(Packing *p, const PackedMark *mark, bool *done, Error *error
 
 static Status begin(Packing *p, Error *error)
 {
-    TRY(catalog_open(p->from, &p->catalog, error));
+    TRY(p->options->in_place ? catalog_open_change(p->from, &p->catalog, error)
+                             : catalog_open(p->from, &p->catalog, error));
     return pack_plan(&p->catalog, &p->tables, error);
 }
 

@@ -256,7 +256,7 @@ static Status open_outs(Unpacking *u, Error *error)
 static Status open_source(Unpacking *u, Error *error)
 {
     if (u->options->in_place) TRY(file_open_change(u->from, &u->source, error));
-    TRY(u->options->in_place ? catalog_open_unfinished(u->from, &u->catalog, error)
+    TRY(u->options->in_place ? catalog_open_change(u->from, &u->catalog, error)
                              : catalog_open(u->from, &u->catalog, error));
     u->packed = u->catalog.packed;
     if (!u->packed) return fail(error, BAD_ARGUMENT, "%s: expected a packed model, found one that is not", u->from);

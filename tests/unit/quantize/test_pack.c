@@ -540,12 +540,7 @@ static void test_somebody_else(void **state)
     comes_between(unpack_model, packed, gguf, &beside);
 }
 
-/* ---- in place: what must be there, and what is given back ---- */
-
-static int no_holes(IoCall call)
-{
-    return call == IO_PUNCH ? EOPNOTSUPP : 0;
-}
+/* ---- readers ---- */
 
 static int64_t stop_at;                         /* when the counter of bytes has got there                   */
 
@@ -553,6 +548,98 @@ static int stop(void *user, int64_t done, int64_t total)
 {
     (void)user, (void)total;
     return done >= stop_at;
+}
+
+static int no_locks(IoCall call)
+{
+    return call == IO_LOCK ? ENOLCK : 0;
+}
+
+/* Whoever reads keeps its bytes: in place it is refused, and goes as soon as he has closed. */
+static void waits_for_readers(Job job, const char *from, const char *want)
+{
+    const char *source = scratch_file("read"), *to = scratch_file("moved"), *own = scratch_file("copied");
+    copy_file(from, source);
+    remove(to);
+    Error e = { 0 };
+    Catalog first = opened(source), second = opened(source);
+    expect_refusal(job(source, to, &in_place, &e), BAD_ARGUMENT, &e, "in use");
+    catalog_close(&first);
+    expect_refusal(job(source, to, &in_place, &e), BAD_ARGUMENT, &e, "in use");
+    if (job(source, own, &beside, &e) != OK) fail_msg("beside a reader: %s", e.text);
+    expect_same_file(want, own, "beside a reader");
+    copy_file(from, source);                        /* by a rename, which a reader does not hinder      */
+    if (job(source, to, &in_place, &e) != OK) fail_msg("a file that took its name: %s", e.text);
+    expect_same_file(want, to, "while one without a name is read");
+    catalog_close(&second);
+    remove(own);
+
+    copy_file(from, source);                        /* a file system without locks refuses nobody      */
+    io_fault = no_locks;
+    Catalog c = opened(source);
+    const Status status = job(source, to, &in_place, &e);
+    catalog_close(&c);
+    disarm(NULL);
+    if (status != OK) fail_msg("without locks: %s", e.text);
+}
+
+static const char *looked_at;
+static int n_looks;
+
+/* From another process, for that is who it is about. */
+static int look(void *user, int64_t done, int64_t total)
+{
+    (void)user, (void)done, (void)total;
+    const pid_t child = fork();
+    if (child == 0) {
+        Error e = { 0 };
+        Catalog c;
+        _exit(catalog_open(looked_at, &c, &e) != BAD_ARGUMENT || !strstr(e.text, "changing it in place"));
+    }
+    int how;
+    waitpid(child, &how, 0);
+    n_looks++;
+    return WIFEXITED(how) && WEXITSTATUS(how) == 0 ? 0 : 1;
+}
+
+/* From its first byte to its last, and when it goes on, too. */
+static void hides_from_readers(Job job, const char *from, const char *want)
+{
+    const char *source = looked_at = scratch_file("hidden"), *to = scratch_file("seen");
+    PackOptions o = in_place, halfway = in_place;
+    o.progress = look;
+    halfway.progress = stop;
+    Error e = { 0 };
+    for (int half = 0; half < 2; half++) {
+        struct stat info;
+        copy_file(from, source);
+        remove(to);
+        stop_at = (int64_t)(stat(source, &info), info.st_size) * 3 / 4;
+        if (half) expect_refusal(job(source, to, &halfway, &e), CANCELLED, &e, "stopped");
+        n_looks = 0;
+        if (job(source, to, &o, &e) != OK) fail_msg("somebody could open it, look %d: %s", n_looks, e.text);
+        if (n_looks < 2) fail_msg("want looks, got %d", n_looks);
+        expect_same_file(want, to, "looked at");
+    }
+}
+
+static void test_readers(void **state)
+{
+    (void)state;
+    const SynthOptions o = small_model("Q8_0");
+    const char *gguf = made_model("readers.gguf", &o), *packed = scratch_file("readers.mixt");
+    packs(gguf, packed, &beside);
+    waits_for_readers(pack_model, gguf, packed);
+    waits_for_readers(unpack_model, packed, gguf);
+    hides_from_readers(pack_model, gguf, packed);
+    hides_from_readers(unpack_model, packed, gguf);
+}
+
+/* ---- in place: what must be there, and what is given back ---- */
+
+static int no_holes(IoCall call)
+{
+    return call == IO_PUNCH ? EOPNOTSUPP : 0;
 }
 
 static void test_stopped(void **state)
@@ -609,6 +696,7 @@ int main(void)
         cmocka_unit_test_teardown(test_in_place, disarm),
         cmocka_unit_test(test_killed_again_and_again),
         cmocka_unit_test_teardown(test_somebody_else, disarm),
+        cmocka_unit_test_teardown(test_readers, disarm),
         cmocka_unit_test_teardown(test_stopped, disarm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
