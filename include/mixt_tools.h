@@ -37,7 +37,8 @@ MIXT_API mixt_status mixt_convert(const char *from, const char *to, const mixt_c
  * checksum; and back to the byte.  mixt_model_open and all else take it for the GGUF.  A model in parts becomes one
  * packed file, and parts again: then `to` names one of them, or what stands before "-00001-of-00005.gguf".
  * The output appears whole or not at all, unless in place: then `from` shrinks while TO.part grows, in the end
- * `from` is gone, and after whatever ended it the same call goes on. */
+ * `from` is gone, and after whatever ended it the same call goes on.  In place is MIXT_BAD_ARGUMENT while anybody, this
+ * process too, has `from` open as a model; and so is to open it meanwhile. */
 typedef struct mixt_pack_options {
     size_t           struct_bytes;
     bool             in_place;
@@ -382,11 +383,14 @@ MIXT_API mixt_job    mixt_job_defaults(void);
 MIXT_API mixt_status mixt_batch_new(mixt_engine *engine, const mixt_batch_options *options, mixt_batch **out,
                                     mixt_error *error);
 MIXT_API void        mixt_batch_free(mixt_batch *batch);
-/* From any thread, also while it runs. */
+/* From any thread, also while it runs, and from `done` and `progress`. */
 MIXT_API mixt_status mixt_batch_add(mixt_batch *batch, const mixt_job *job, mixt_error *error);
-/* Until no job is left.  A job that fails says so in its result.  MIXT_CANCELLED when progress, or the engine's cancel,
- * asked to stop: what is not done then waits for the next call. */
+/* By one thread at a time.  Until no job is left: also those are done that `done` and `progress` add.  One that
+ * another thread adds as this returns waits for the next call; then n_done is less than n_jobs.  A job that fails says
+ * so in its result.  MIXT_CANCELLED when progress, or the engine's cancel, asked to stop: what is not done then waits
+ * for the next call. */
 MIXT_API mixt_status mixt_batch_run(mixt_batch *batch, mixt_error *error);
+/* From any thread, also while it runs: as it was when the last step ended; but n_jobs is all that were added. */
 MIXT_API mixt_batch_progress mixt_batch_read(const mixt_batch *batch);
 
 /* ---- training ---- */

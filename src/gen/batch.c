@@ -38,7 +38,7 @@ struct Batch {
     const Tokenizer *tokenizer;
     BatchOptions     options;
     bool             sweeps;
-    pthread_mutex_t  lock;              /* of the queue                                    */
+    pthread_mutex_t  lock;              /* of the queue, and of `seen`                     */
     pthread_cond_t   came;
     Waiting         *queue;             /* [n_room]; those from n_begun on wait            */
     int64_t          n_queue, n_room, n_begun;
@@ -52,8 +52,8 @@ struct Batch {
     int              n_fed;
     const int32_t  **routed;            /* [engine_rows] of one step, when it is recorded  */
     double           step_us, us_per_row;       /* running means: of writers alone; of a row read */
-    BatchProgress    progress;
-    Latency          latency;
+    BatchProgress    progress;          /* of the thread that runs ..                      */
+    BatchProgress    seen;              /* .. and what others may see of it                */
 };
 
 /* ---- making one ---- */
@@ -143,10 +143,12 @@ void batch_free(Batch *b)
     free(b);
 }
 
-BatchProgress batch_progress(const Batch *b)
+BatchProgress batch_progress(Batch *b)
 {
-    BatchProgress p = b->progress;
-    p.latency = &b->latency;
+    pthread_mutex_lock(&b->lock);
+    BatchProgress p = b->seen;
+    p.n_jobs = b->n_jobs;
+    pthread_mutex_unlock(&b->lock);
     return p;
 }
 
@@ -223,7 +225,7 @@ static void lane_done(Batch *b, Lane *l, Status status, const Error *error)
         .status = status, .error = error, .generated = &l->generated,
         .text = l->text.data ? l->text.data : "", .n_bytes = l->text.n_bytes,
     };
-    latency_merge(&b->latency, &l->generated.latency);
+    latency_merge(&b->progress.latency, &l->generated.latency);
     b->progress.n_done++;
     b->progress.n_failed += status != OK;
     if (l->job.done) l->job.done(l->job.user, &result);
@@ -383,21 +385,29 @@ static void choose_rows(Batch *b)
     }
 }
 
+typedef struct StepRows { int all, of_prompts; } StepRows;
+
+/* A step that n feeds from the first made together. */
+static StepRows count_step(Batch *b, int first, int n)
+{
+    StepRows rows = { 0 };
+    for (int i = first; i < first + n; i++) {
+        rows.all += b->feeds[i].n_tokens;
+        rows.of_prompts += b->fed[i]->talks ? 0 : b->feeds[i].n_tokens;
+    }
+    b->progress.n_steps++;
+    b->progress.n_rows += rows.all;
+    b->progress.n_read += rows.of_prompts;
+    return rows;
+}
+
 /* What a row of a prompt costs, and a step without any. */
-static void note_step(Batch *b, int64_t us)
+static void note_step(Batch *b, StepRows rows, int64_t us)
 {
     const double keep = 0.75;
-    int n_rows = 0, n_readers = 0;
-    for (int i = 0; i < b->n_fed; i++) {
-        n_rows += b->feeds[i].n_tokens;
-        n_readers += b->fed[i]->talks ? 0 : b->feeds[i].n_tokens;
-    }
-    double *mean = n_readers ? &b->us_per_row : &b->step_us;
-    const double here = n_readers ? (double)us / n_rows : (double)us;
+    double *mean = rows.of_prompts ? &b->us_per_row : &b->step_us;
+    const double here = rows.of_prompts ? (double)us / rows.all : (double)us;
     *mean = *mean > 0 ? keep * *mean + (1 - keep) * here : here;
-    b->progress.n_steps++;
-    b->progress.n_rows += n_rows;
-    b->progress.n_read += n_readers;
 }
 
 /* Which experts served the rows of a step that n feeds from the first made together. */
@@ -434,7 +444,8 @@ static Status step_alone(Batch *b, Error *error)
             if (error) *error = own;
             return status;
         }
-        if (status != OK) b->feeds[i].status = status;
+        if (status == OK) count_step(b, i, 1);
+        else b->feeds[i].status = status;
         TRY(record(b, i, 1, error));
         take_step(b, i, 1, &own);
     }
@@ -464,7 +475,7 @@ static Status step(Batch *b, Error *error)
         return status;
     }
     if (status != OK) return step_alone(b, error);
-    note_step(b, clock_us() - start_us);
+    note_step(b, count_step(b, 0, b->n_fed), clock_us() - start_us);
     TRY(record(b, 0, b->n_fed, error));
     take_step(b, 0, b->n_fed, &why);
     return OK;
@@ -491,17 +502,20 @@ static void hold(Batch *b)
     pthread_mutex_unlock(&b->lock);
 }
 
-static Status tell(Batch *b, int n_running, int64_t start_us, Error *error)
+static void show(Batch *b, int n_running)
 {
     BatchProgress *p = &b->progress;
-    pthread_mutex_lock(&b->lock);
-    p->n_jobs = b->n_jobs;
-    pthread_mutex_unlock(&b->lock);
     p->n_running = n_running;
     if (n_running > p->n_running_max) p->n_running_max = n_running;
-    p->us += clock_us() - start_us;
-    const BatchProgress now = batch_progress(b);
-    if (b->options.progress && b->options.progress(b->options.user, &now))
+    pthread_mutex_lock(&b->lock);
+    p->n_jobs = b->n_jobs;
+    b->seen = *p;
+    pthread_mutex_unlock(&b->lock);
+}
+
+static Status tell(Batch *b, Error *error)
+{
+    if (b->options.progress && b->options.progress(b->options.user, &b->progress))
         return fail(error, CANCELLED, "stopped before all jobs were done");
     return OK;
 }
@@ -513,20 +527,24 @@ static Status give_up(Batch *b, Status status, Error *error)
         TRY(queue_again(b, last, error));
         lane_close(b, last);
     }
+    show(b, 0);
     return status;
 }
 
 Status batch_run(Batch *b, Error *error)
 {
+    Waiting next;
     for (;;) {
         const int64_t start_us = clock_us();
         hold(b);
         begin_jobs(b);
         const int n_running = n_used_lanes(b);
         Status status = n_running ? step(b, error) : OK;
-        if (status == OK) status = tell(b, n_running, start_us, error);
+        b->progress.us += clock_us() - start_us;
+        show(b, n_running);
+        if (status == OK) status = tell(b, error);
         if (status != OK) return give_up(b, status, error);
-        if (n_running == 0) return OK;
+        if (n_running == 0 && !queue_look(b, &next)) return OK;         /* tell() may have added one */
         if (b->n_lanes_now < b->n_lanes && n_used_lanes(b) < n_running) b->n_lanes_now++;
     }
 }

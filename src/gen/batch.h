@@ -37,7 +37,7 @@ typedef struct BatchProgress {
     int64_t n_steps, n_rows, us;
     int64_t n_evicted;                  /* times that a job gave its memory up and began anew */
     int64_t n_holds, hold_us;           /* before sweeps                                   */
-    const Latency *latency;             /* from one token of a job to its next             */
+    Latency latency;                    /* from one token of a job to its next             */
 } BatchProgress;
 
 typedef struct BatchOptions {
@@ -54,11 +54,14 @@ enum { BATCH_JOBS_MAX = 1 << 24 };
 
 Status batch_new(Engine *engine, const Tokenizer *tokenizer, const BatchOptions *options, Batch **out, Error *error);
 void   batch_free(Batch *batch);        /* jobs that are not done are forgotten            */
-/* Any thread, also while it runs. */
+/* Any thread, also while it runs, and from done() and progress(). */
 Status batch_add(Batch *batch, const BatchJob *job, Error *error);
-/* Until no job is left.  A job that fails says so in its result, and the others go on.  CANCELLED when progress() or
- * the engine's cancel() asked to stop: then what was under way waits in the queue again. */
+/* One thread at a time.  Until no job is left: also those are done that done() and progress() add.  One that another
+ * thread adds as this returns waits for the next call; then n_done is less than n_jobs.  A job that fails says so in
+ * its result, and the others go on.  CANCELLED when progress() or the engine's cancel() asked to stop: then what was
+ * under way waits in the queue again. */
 Status batch_run(Batch *batch, Error *error);
-BatchProgress batch_progress(const Batch *batch);
+/* Any thread, also while it runs: as it was when the last step ended, but for n_jobs, which is all that were added. */
+BatchProgress batch_progress(Batch *batch);
 
 #endif

@@ -44,10 +44,10 @@ static mixt_batch_progress give_progress(const BatchProgress *p)
         .n_evicted = p->n_evicted,
         .n_holds = p->n_holds,
         .hold_us = p->hold_us,
-        .p50_us = latency_at(p->latency, 0.50),
-        .p95_us = latency_at(p->latency, 0.95),
-        .p99_us = latency_at(p->latency, 0.99),
-        .us_max = p->latency->us_max,
+        .p50_us = latency_at(&p->latency, 0.50),
+        .p95_us = latency_at(&p->latency, 0.95),
+        .p99_us = latency_at(&p->latency, 0.99),
+        .us_max = p->latency.us_max,
     };
 }
 

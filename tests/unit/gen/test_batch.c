@@ -265,6 +265,78 @@ static void jobs_may_come_while_it_runs(void **state)
     mixt_engine_free(engine);
 }
 
+static atomic_bool over;
+static void *watch(void *unused)
+{
+    (void)unused;
+    mixt_batch_progress before = mixt_batch_read(shared);
+    while (!over) {
+        const mixt_batch_progress p = mixt_batch_read(shared);
+        if (p.n_done > p.n_jobs || p.n_done < before.n_done || p.n_rows < before.n_rows || p.n_rows < p.n_steps ||
+            p.n_read < before.n_read || p.n_read > p.n_rows)
+            return "numbers that cannot be";
+        before = p;
+    }
+    return NULL;
+}
+
+/* What was added while it ran is counted, done or not, and what is asked for meanwhile is of one moment. */
+static void others_see_how_far_it_is(void **state)
+{
+    (void)state;
+    mixt_engine *engine = engine_with(0, 3);
+    pthread_t adder, watcher;
+    void *failed;
+    make_wishes(wishes);
+    must(mixt_batch_new(engine, NULL, &shared, &error));
+    for (int i = 0; i < N_JOBS; i += 2) must(mixt_batch_add(shared, &wishes[i].job, &error));
+    over = false;
+    assert_int_equal(pthread_create(&adder, NULL, add_half, NULL), 0);
+    assert_int_equal(pthread_create(&watcher, NULL, watch, NULL), 0);
+    must(mixt_batch_run(shared, &error));
+    pthread_join(adder, &failed);
+    assert_null(failed);
+    mixt_batch_progress p = mixt_batch_read(shared);
+    assert_int_equal(p.n_jobs, N_JOBS);                     /* also those that nobody has looked at   */
+    int n_done = 0;
+    for (int i = 0; i < N_JOBS; i++) n_done += wishes[i].n_done;
+    assert_int_equal(p.n_done, n_done);
+    must(mixt_batch_run(shared, &error));
+    over = true;
+    pthread_join(watcher, &failed);
+    if (failed) fail_msg("%s", (const char *)failed);
+    p = mixt_batch_read(shared);
+    assert_int_equal(p.n_done, N_JOBS);
+    assert_int_equal(p.n_running, 0);
+    mixt_batch_free(shared);
+    mixt_engine_free(engine);
+}
+
+static int n_added;
+static int add_when_idle(void *user, const mixt_batch_progress *p)
+{
+    (void)user;
+    if (p->n_running || n_added == N_JOBS) return 0;
+    return mixt_batch_add(shared, &wishes[n_added++].job, NULL) != MIXT_OK;
+}
+
+/* Whoever is told that nobody is under way may add one: it is done, too. */
+static void jobs_may_come_at_the_very_end(void **state)
+{
+    (void)state;
+    mixt_engine *engine = engine_with(0, 0);
+    mixt_batch_options o = mixt_batch_defaults();
+    o.progress = add_when_idle;
+    n_added = 0;
+    make_wishes(wishes);
+    must(mixt_batch_new(engine, &o, &shared, &error));
+    must(mixt_batch_run(shared, &error));
+    assert_int_equal(n_added, N_JOBS);
+    for (int i = 0; i < N_JOBS; i++) check_wish(i, "added when all were done");
+    mixt_batch_free(shared);
+    mixt_engine_free(engine);
+}
+
 /* ---- what goes wrong ---- */
 
 static void poison_embedding(void)
@@ -334,6 +406,7 @@ static void a_disk_that_says_no_ends_no_others(void **state)
         mixt_batch *batch;
         mixt_engine *engine = engine_with(0, 3);
         int n_right = 0;
+        int64_t n_read = 0, n_rows = 0;
         make_wishes(wishes);
         must(mixt_batch_new(engine, NULL, &batch, &error));
         for (int i = 0; i < N_JOBS; i++) must(mixt_batch_add(batch, &wishes[i].job, &error));
@@ -347,7 +420,14 @@ static void a_disk_that_says_no_ends_no_others(void **state)
             assert_int_equal(wishes[i].n_done, 1);
             if (wishes[i].status != MIXT_OK) assert_int_equal(wishes[i].status, MIXT_IO);
             else n_right++, check_wish(i, "a disk that fails");
+            if (wishes[i].status != MIXT_OK) continue;
+            n_read += (int64_t)wishes[i].job.n_tokens;
+            n_rows += (int64_t)(wishes[i].job.n_tokens + wishes[i].generated.n_tokens) - 1;
         }
+        const mixt_batch_progress p = mixt_batch_read(batch);   /* also steps that were made one by one */
+        if (p.n_read < n_read || p.n_rows < n_rows)
+            fail_msg("want %d tokens read and %d rows or more, got %d and %d", (int)n_read, (int)n_rows, (int)p.n_read,
+                     (int)p.n_rows);
         if (k == 0) assert_int_equal(n_right, N_JOBS);
         if (k == 3) assert_int_equal(n_right, 0);
         mixt_batch_free(batch);
@@ -373,6 +453,8 @@ int main(void)
         cmocka_unit_test(a_batch_that_was_stopped_goes_on),
         cmocka_unit_test(jobs_that_were_never_run_are_forgotten),
         cmocka_unit_test(jobs_may_come_while_it_runs),
+        cmocka_unit_test(others_see_how_far_it_is),
+        cmocka_unit_test(jobs_may_come_at_the_very_end),
         cmocka_unit_test(who_fails_fails_alone),
         cmocka_unit_test(a_disk_that_says_no_ends_no_others),
     };
