@@ -325,8 +325,8 @@ MIXT_API mixt_status mixt_replay_run(const mixt_trace *trace, mixt_progress_fn p
  * suits (NULL: as before).  A file that is not there, damaged or of another model is begun anew. */
 MIXT_API mixt_status mixt_use_learn(const mixt_model *model, const mixt_trace *trace, const char *policy,
                                     const char *path, mixt_error *error);
-/* The same from an engine: which experts it used since it was made, or since this was last asked.  Nothing where they
- * all lie in memory. */
+/* The same from an engine: which experts it used since it was made, or since this was last written.  Nothing where
+ * they all lie in memory. */
 MIXT_API mixt_status mixt_engine_learn(mixt_engine *engine, const char *path, mixt_error *error);
 /* MIXT_NOT_FOUND: there is none; MIXT_BAD_FILE: it is damaged, or of another model. */
 MIXT_API mixt_status mixt_use_check(const mixt_model *model, const char *path, mixt_error *error);

@@ -29,15 +29,30 @@ Status engine_warm(Engine *e, const Use *use, Error *error)
     return status;
 }
 
-/* Rows served since this was last asked; what was told is remembered. */
-static Status news(Engine *e, const int64_t *uses, int64_t *out, Error *error)
+static size_t n_keys(const Engine *e)
 {
-    const size_t n = (size_t)(e->model->sizes.n_layers * e->model->sizes.n_experts);
+    return (size_t)(e->model->sizes.n_layers * e->model->sizes.n_experts);
+}
+
+/* Rows served since this was last asked; what was told is remembered. */
+static Status news(Engine *e, int64_t *out, Error *error)
+{
+    const size_t n = n_keys(e);
+    pthread_mutex_lock(&e->lock);
     if (!e->uses_told) e->uses_told = calloc(n, sizeof *e->uses_told);
-    if (!e->uses_told) return fail_memory(error, "the use of experts");
-    for (size_t i = 0; i < n; i++) out[i] = uses[i] - e->uses_told[i];
-    memcpy(e->uses_told, uses, n * sizeof *uses);
-    return OK;
+    const int64_t *uses = e->model->store->ops->uses(e->model->store);
+    for (size_t i = 0; i < n && e->uses_told; i++) out[i] = uses[i] - e->uses_told[i];
+    if (e->uses_told) memcpy(e->uses_told, uses, n * sizeof *uses);
+    pthread_mutex_unlock(&e->lock);
+    return e->uses_told ? OK : fail_memory(error, "the use of experts");
+}
+
+/* Nobody could write them down: the next one who asks is told again. */
+static void still_news(Engine *e, const int64_t *rows)
+{
+    pthread_mutex_lock(&e->lock);
+    for (size_t i = 0; i < n_keys(e); i++) e->uses_told[i] -= rows[i];
+    pthread_mutex_unlock(&e->lock);
 }
 
 static Status learn(Engine *e, const int64_t *rows, const Catalog *catalog, const char *path, Error *error)
@@ -59,12 +74,13 @@ Status engine_learn(Engine *e, const Catalog *catalog, const char *path, Error *
 {
     const Store *store = e->model->store;
     if (!store->ops->uses) return OK;
-    int64_t *rows = calloc((size_t)(e->model->sizes.n_layers * e->model->sizes.n_experts), sizeof *rows);
+    int64_t *rows = calloc(n_keys(e), sizeof *rows);
     if (!rows) return fail_memory(error, "the use of experts");
-    pthread_mutex_lock(&e->lock);
-    Status status = news(e, store->ops->uses(store), rows, error);
-    pthread_mutex_unlock(&e->lock);
-    if (status == OK) status = learn(e, rows, catalog, path, error);
+    Status status = news(e, rows, error);
+    if (status == OK) {
+        status = learn(e, rows, catalog, path, error);
+        if (status != OK) still_news(e, rows);
+    }
     free(rows);
     return status;
 }

@@ -19,7 +19,7 @@ struct Engine {
     int           (*cancel)(void *user);
     void           *cancel_user;
     EngineStats     stats;
-    int64_t        *uses_told;          /* [L*E] what engine_learn has told; NULL: nothing yet */
+    int64_t        *uses_told;          /* [L*E] what engine_learn wrote down; NULL: nothing yet */
     /* one step's rows, [n_batch] each */
     Arena           arena;
     int32_t        *tokens, *positions, *wanted, **experts;
