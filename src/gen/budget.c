@@ -53,8 +53,8 @@ static Status too_small(const BudgetAsk *ask, const Budget *b, int64_t need, Err
 
 Status budget_open(const BudgetAsk *ask, Budget *out, Error *error)
 {
-    *out = (Budget){ .hard = ask->limit_bytes > 0,
-                     .limit_bytes = ask->limit_bytes > 0 ? ask->limit_bytes : budget_limit_bytes(),
+    *out = (Budget){ .hard = ask->hard,
+                     .limit_bytes = ask->limit_bytes,
                      .program_bytes = machine_resident_bytes() + SPARE_BYTES,
                      .dense_bytes = ask->dense_bytes,
                      .scratch_bytes = ask->scratch_bytes };

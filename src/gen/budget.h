@@ -27,7 +27,8 @@ typedef struct Budget {
 /* What an engine is going to hold, before anything is loaded. */
 typedef struct BudgetAsk {
     const char *path;           /* of the model, for messages                              */
-    int64_t limit_bytes;        /* 0: what is free                                         */
+    int64_t limit_bytes;        /* of the whole process; budget_limit_bytes where nobody sets one */
+    bool    hard;               /* somebody did                                            */
     int64_t dense_bytes, scratch_bytes, kv_first_bytes;     /* kv: of the usual context    */
     int64_t experts_bytes, slot_bytes;
     int64_t n_experts;          /* L*E                                                     */
@@ -47,8 +48,8 @@ Status budget_context(const Budget *budget, int64_t n_tokens, int64_t n_bytes, E
 /* Before a step: where nobody set a limit, experts give room to the machine's other programs when these grow, and take
  * it again. */
 void   budget_yield(Budget *budget, Store *store);
-/* For plans, as budget_open counts: the limit where nobody sets one; and about what the program itself takes with a
- * little to spare, which budget_open measures. */
+/* The limit where nobody sets one: what the machine has free now, less what others may want.  And for plans, about what
+ * the program itself takes with a little to spare, which budget_open measures. */
 int64_t budget_limit_bytes(void);
 enum { PROGRAM_PLANNED_BYTES = 56 << 20 };
 /* Rows of a step of a prompt that are more than usual, the most first.  They pay where most experts are read anew for

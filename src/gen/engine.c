@@ -26,18 +26,22 @@ static int64_t slots_wished(const Sizes *s, const EngineOptions *o)
 }
 #endif
 
-/* All experts when they fit beside the rest, else room for as many as do; never fewer than one token uses. */
-static Status open_budget(const Engine *e, const Catalog *catalog, const Sizes *s, const ModelBytes *bytes,
-                          const LoraMap *map, const EngineOptions *o, Budget *out, Error *error)
+static int64_t scratch_bytes(const Sizes *s, const LoraMap *map, const EngineOptions *o, int64_t n_batch)
 {
-    const int64_t rank = map ? lora_map_rank(map) : 0;
-    const DeviceLimits limits = model_limits(s, e->n_batch, rank);
-    const BudgetAsk ask = {
+    const DeviceLimits limits = model_limits(s, n_batch, map ? lora_map_rank(map) : 0);
+    return work_bytes(s, n_batch) + device_work_bytes(o->device, &limits, o->n_threads, CONTEXT_DEFAULT);
+}
+
+/* All experts when they fit beside the rest, else room for as many as do; never fewer than one token uses. */
+static BudgetAsk ask_of(const Catalog *catalog, const Sizes *s, const ModelBytes *bytes, const LoraMap *map,
+                        const EngineOptions *o, int64_t n_batch)
+{
+    return (BudgetAsk){
         .path = catalog->path,
-        .limit_bytes = o->memory_bytes,
+        .limit_bytes = o->memory_bytes > 0 ? o->memory_bytes : budget_limit_bytes(),
+        .hard = o->memory_bytes > 0,
         .dense_bytes = bytes->dense + (map ? lora_map_values(map) * (int64_t)sizeof(float) : 0),
-        .scratch_bytes = work_bytes(s, e->n_batch) +
-                         device_work_bytes(o->device, &limits, o->n_threads, CONTEXT_DEFAULT),
+        .scratch_bytes = scratch_bytes(s, map, o, n_batch),
         .kv_first_bytes = kv_bytes(s, o->kv, usual_context(s)),
         .experts_bytes = bytes->experts,
         .slot_bytes = store_room_at_most(bytes->largest_expert),
@@ -45,26 +49,25 @@ static Status open_budget(const Engine *e, const Catalog *catalog, const Sizes *
         .n_least = s->n_used,
         .n_wish = slots_wished(s, o),
     };
-    return budget_open(&ask, out, error);
 }
 
 /* Where experts are read anew for each step, a step should serve many rows. */
 static Status choose_rows(Engine *e, const Catalog *catalog, const Sizes *s, const ModelBytes *bytes,
                           const LoraMap *map, const EngineOptions *o, Error *error)
 {
-    Budget *chosen = &e->budget;
     e->n_batch = o->n_batch ? o->n_batch : BATCH_DEFAULT;
-    TRY(open_budget(e, catalog, s, bytes, map, o, chosen, error));
-    if (o->n_batch || slots_wished(s, o) || !sweeps_pay(chosen->room_bytes, bytes->experts)) return OK;
+    BudgetAsk ask = ask_of(catalog, s, bytes, map, o, e->n_batch);
+    TRY(budget_open(&ask, &e->budget, error));
+    if (o->n_batch || ask.n_wish || !sweeps_pay(e->budget.room_bytes, bytes->experts)) return OK;
     for (int i = 0; i < N_SWEEP_ROWS; i++) {
         Budget larger;
-        e->n_batch = sweep_rows[i];
-        const Status status = open_budget(e, catalog, s, bytes, map, o, &larger, NULL);
-        if (status != OK || !sweep_affordable(larger.limit_bytes, larger.scratch_bytes)) continue;
-        *chosen = larger;
-        return OK;
+        ask.scratch_bytes = scratch_bytes(s, map, o, sweep_rows[i]);
+        if (budget_open(&ask, &larger, NULL) == OK && sweep_affordable(larger.limit_bytes, larger.scratch_bytes)) {
+            e->n_batch = sweep_rows[i];
+            e->budget = larger;
+            break;
+        }
     }
-    e->n_batch = BATCH_DEFAULT;
     return OK;
 }
 

@@ -286,6 +286,7 @@ static BudgetAsk ask_of(int64_t beside_program)
 {
     return (BudgetAsk){ .path = "m.gguf",
                         .limit_bytes = machine_resident_bytes() + beside_program,
+                        .hard = true,
                         .dense_bytes = 100 * MB,
                         .scratch_bytes = 10 * MB,
                         .kv_first_bytes = 20 * MB,
@@ -326,6 +327,12 @@ static void shares_what_there_is(void **state)
     assert_int_equal(budget_context(&b, 1000, b.room_bytes_max - b.room_bytes_min, &why), OK);
     assert_int_equal(budget_context(&b, 1000, b.room_bytes_max - b.room_bytes_min + 1, &why), NO_MEMORY);
     assert_non_null(strstr(why.text, "context of 1000 tokens"));
+
+    ask.hard = false;                                   /* what is free: it is counted alike           */
+    Budget soft;
+    assert_int_equal(budget_open(&ask, &soft, &why), OK);
+    assert_int_equal(soft.limit_bytes, b.limit_bytes);
+    assert_true(b.hard && !soft.hard);
 
     ask.n_wish = 7;
     assert_int_equal(budget_open(&ask, &b, &why), OK);
