@@ -56,13 +56,30 @@ Exit load_model(const App *app, const char *path, bool vocab_only, Loaded *out)
 }
 
 /* Pieces that a bar can show; whole steps where --batch says how many rows, or where each step reads experts anew. */
-static size_t piece_of(const mixt_engine *engine, bool asked)
+static void choose_piece(Loaded *loaded, bool asked)
 {
     enum { ENOUGH = 256 };
-    const mixt_engine_stats stats = mixt_engine_read(engine);
+    const mixt_engine_stats stats = mixt_engine_read(loaded->engine);
     const size_t            n     = stats.n_batch;
-    if (n < ENOUGH) return ENOUGH / n * n;
-    return asked || strcmp(stats.store, "ram") != 0 ? n : ENOUGH;
+    const bool              whole = asked || strcmp(stats.store, "ram") != 0;
+    loaded->n_batch = n;
+    loaded->piece   = n < ENOUGH ? ENOUGH / n * n : whole ? n : ENOUGH;
+}
+
+/* A prompt on its way through the network. */
+typedef struct Reading {
+    Progress bar;
+    int64_t  before, piece, total;      /* tokens: done, under way, of all of it            */
+    int64_t  layer, n_layers;           /* of the piece's steps: begun, of all of them      */
+} Reading;
+
+/* Before each layer.  Where experts come from the disk one step may take half a minute. */
+static int on_layer(void *user)
+{
+    Reading *r = ((const Loaded *)user)->reading;
+    if (!r) return interrupt_asked(NULL);
+    const int64_t passed = r->layer < r->n_layers ? r->layer++ : r->n_layers;
+    return progress_show(&r->bar, r->before + r->piece * passed / r->n_layers, r->total);
 }
 
 mixt_kv load_kv(const char *name)
@@ -90,7 +107,8 @@ static Exit open_engine(const App *app, size_t n_context, const AdapterList *ada
     if (opt_given(o, OPT_LOOK_AHEAD)) settings.look_ahead = (int)opt_whole(o, OPT_LOOK_AHEAD);
     Buffer use             = use_begin(app, out->model);
     settings.use           = use.data;
-    settings.cancel        = interrupt_asked;
+    settings.cancel        = on_layer;
+    settings.cancel_user   = out;
     settings.adapters      = adapters->all;
     settings.n_adapters    = adapters->n;
 
@@ -102,7 +120,7 @@ static Exit open_engine(const App *app, size_t n_context, const AdapterList *ada
                        loaded == MIXT_NO_MEMORY
                            ? "mixt plan MODEL says what fits; a smaller --batch or --ctx takes less"
                            : NULL);
-    out->piece = piece_of(out->engine, settings.n_batch > 0);
+    choose_piece(out, settings.n_batch > 0);
     const mixt_status began = mixt_session_new(out->engine, n_context, &out->session, &error);
     if (began != MIXT_OK)
         return problem(app, &error, began == MIXT_NO_MEMORY ? "try a smaller --ctx" : NULL);
@@ -142,16 +160,23 @@ static size_t common_prefix(const mixt_session *session, const mixt_token *token
 mixt_status load_read(Loaded *loaded, const mixt_token *tokens, size_t n_tokens, size_t *n_reused,
                       mixt_error *error)
 {
-    Progress progress = progress_begin("reading the prompt", false);
-    size_t   done     = common_prefix(loaded->session, tokens, n_tokens);
-    if (n_reused) *n_reused = done;
-    mixt_status status = MIXT_OK;
-    const size_t first = done;
+    const size_t first   = common_prefix(loaded->session, tokens, n_tokens);
+    Reading      reading = { .bar = progress_begin("reading the prompt", false), .total = (int64_t)(n_tokens - first) };
+    size_t       done    = first;
+    mixt_status  status  = MIXT_OK;
+    if (n_reused) *n_reused = first;
+    loaded->reading = &reading;
     do {
-        progress_show(&progress, (int64_t)(done - first), (int64_t)(n_tokens - first));
-        done   = n_tokens - done > loaded->piece ? done + loaded->piece : n_tokens;
+        const size_t n       = n_tokens - done > loaded->piece ? loaded->piece : n_tokens - done;
+        const size_t n_steps = n ? (n - 1) / loaded->n_batch + 1 : 1;
+        reading.before   = (int64_t)(done - first);
+        reading.piece    = (int64_t)n;
+        reading.layer    = 0;
+        reading.n_layers = loaded->info.n_layers * (int64_t)n_steps;
+        done += n;
         status = mixt_session_sync(loaded->session, tokens, done, error);
     } while (status == MIXT_OK && done < n_tokens);
-    progress_end(&progress);
+    loaded->reading = NULL;
+    progress_end(&reading.bar);
     return status;
 }

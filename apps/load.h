@@ -11,7 +11,8 @@ typedef struct Loaded {
     mixt_session   *session;
     mixt_model_info info;
     char           *template_source;    /* what --chat-template named, when it was a file   */
-    size_t          piece;              /* tokens between two looks at a bar: whole steps   */
+    size_t          piece, n_batch;     /* tokens given at a time: whole steps, of so many rows */
+    struct Reading *reading;            /* the bar, while a prompt is read; NULL: none is   */
 } Loaded;                               /* { 0 } is nothing                                 */
 
 /* The model alone: headers.  `vocab_only` accepts what has no network. */
@@ -25,7 +26,7 @@ void load_free(Loaded *loaded);
 /* What --kv says. */
 mixt_kv load_kv(const char *name);
 
-/* The session holds exactly these tokens; the prefix it has is kept.  In pieces, with a bar.
+/* The session holds exactly these tokens; the prefix it has is kept.  With a bar that moves from layer to layer.
  * n_reused may be NULL. */
 mixt_status load_read(Loaded *loaded, const mixt_token *tokens, size_t n_tokens, size_t *n_reused,
                       mixt_error *error);

@@ -194,8 +194,9 @@ typedef struct mixt_engine_options {
     size_t           expert_slots;  /* experts kept in memory, the others read when needed; 0: all that fit */
     mixt_progress_fn progress;      /* while weights are read                                   */
     void            *progress_user;
-    int            (*cancel)(void *user);   /* asked between layers, from the calling thread; non-zero ends the
-                                             * call with MIXT_CANCELLED, sessions keep what they had */
+    int            (*cancel)(void *user);   /* asked before each layer, from the calling thread (so it can show how far
+                                             * a long step is); non-zero ends the call with MIXT_CANCELLED, sessions
+                                             * keep what they had */
     void            *cancel_user;
     bool             profile;       /* time every op: mixt_engine_profile in mixt_tools.h        */
     const mixt_adapter *adapters;  size_t n_adapters;   /* honoured whole, or an error that names the tensor */

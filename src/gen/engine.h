@@ -24,7 +24,7 @@ typedef struct EngineOptions {
     int         look_ahead;             /* layers at most whose experts are read before they are needed; or ... */
     bool        profile;                /* time every op: see engine_profile               */
     const AdapterUse *adapters;  int n_adapters;    /* beside the weights; files may be closed afterwards */
-    int       (*cancel)(void *user);    /* asked between layers; non-zero ends the step    */
+    int       (*cancel)(void *user);    /* asked before each layer; non-zero ends the step */
     void       *cancel_user;
     int       (*progress)(void *user, int64_t done_bytes, int64_t total_bytes);
     void       *progress_user;

@@ -289,6 +289,17 @@ class Progress(Case):
         self.assertEqual(self.expect(mixt(*words), 0).stderr, b"")
         os.unlink(scratch("bar.gguf"))
 
+    def test_a_bar_moves_within_a_step(self):
+        """One step over the network, long because the reference device is slow: the bar goes from layer to layer."""
+        words = ["run", model("deep.gguf", "--layers", 12), "Once upon a time there was " * 12, "-n", 1, "--device", "ref", "-t", 1]
+        code, _, err = on_terminal(*words, env=environment())
+        self.assertEqual(code, 0, err)
+        shares = [int(n) for n in re.findall(rb"reading the prompt +(\d+) %", err)]
+        self.assertGreater(len(set(shares)), 1, err)
+        self.assertEqual(shares, sorted(shares))
+        self.assertTrue(0 < shares[-1] < 100, shares)
+        self.assertTrue(err.endswith(b"\r\x1b[K"), "it is wiped away")
+
 
 class Json(Case):
     def test_run(self):
