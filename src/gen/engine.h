@@ -51,8 +51,8 @@ Status engine_new(const Arch *arch, const Catalog *catalog, const Sizes *sizes,
                   const EngineOptions *options, Engine **out, Error *error);
 void   engine_free(Engine *engine);
 EngineStats engine_stats(Engine *engine);
-/* Adds to the file at `path` which experts were used since the engine was made, or since this was last written.  Nothing
- * where they all lie in memory. */
+/* Adds to the file at `path` which experts were used since the engine was made, or since this was last written.
+ * Nothing where they all lie in memory. */
 Status engine_learn(Engine *engine, const Catalog *catalog, const char *path, Error *error);
 /* Where the time of steps went since the engine was made or last asked with `reset`; the last row is the time between
  * ops.  How many rows there are: 0 when the engine was made without a profile. */
