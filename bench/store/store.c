@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * bench/store/store.c - a model whose experts do not all fit: how near its speed is to what disk and cores allow.
  *
- *     bench_store MODEL [PERCENT,.. [AHEAD,.. [N_DECODE [N_PROMPT [POLICY]]]]]
+ *     bench_store MODEL [PERCENT,.. [AHEAD,.. [N_DECODE [N_PROMPT [N_BATCH [POLICY]]]]]]
  *
  * For every share of the experts that may be in memory, and every number of layers looked ahead: one prompt from a
  * cold store, then tokens one at a time, drawn at random so that the model's own loops do not flatter.  A line of JSON
  * each.  `share` is the time of the slower of two things, over the time taken: the run's own bytes over what the disk
  * gives with the same blocks, as many in flight; and the same work with all experts in memory, which the first line is
- * (100 percent).  The disk is asked before and after a prompt and between tokens, since what it gives changes. */
+ * (100 percent).  The disk is asked before and after every step, since what it gives changes from second
+ * to second; of the steps' shares the median counts, with the quarters below and above it.  MIXT_BENCH_DISK may be a
+ * command that asks the disk instead, and writes GB/s (fio.sh). */
 #include "base/clock.h"
 #include "base/direct.h"
 #include "base/rng.h"
@@ -24,8 +26,7 @@
 
 enum {
     DECODE_MAX = 4096, LIST_MAX = 16, SETTLE_MAX = 10,
-    DISK_US    = 500000,
-    ROUND      = 4              /* tokens between two looks at the disk                    */
+    DISK_US    = 500000
 };
 
 static _Noreturn void die(const char *what)
@@ -82,12 +83,28 @@ static double disk_speed(const File *file)
     return speed;
 }
 
+/* What another program says: a command that writes GB/s. */
+static double speed_told_by(const char *command)
+{
+    double speed = 0;
+    FILE *told = popen(command, "r");
+    if (!told || fscanf(told, "%lf", &speed) != 1 || speed <= 0) die("MIXT_BENCH_DISK: expected a speed in GB/s");
+    pclose(told);
+    return speed * 1e3;
+}
+
+static double ask_disk(const File *file)
+{
+    const char *command = getenv("MIXT_BENCH_DISK");
+    return command ? speed_told_by(command) : disk_speed(file);
+}
+
 /* Disks that are rented by the second give more at first: until what they give stays the same. */
 static double settled_disk_speed(const File *file)
 {
-    double before = disk_speed(file), now = disk_speed(file);
+    double before = ask_disk(file), now = ask_disk(file);
     for (int i = 0; i < SETTLE_MAX && (now < 0.93 * before || now > 1.07 * before); i++)
-        before = now, now = disk_speed(file);
+        before = now, now = ask_disk(file);
     return now;
 }
 
@@ -107,7 +124,12 @@ typedef struct Run {
     int64_t     all_us[2];              /* prompt and decode with everything in memory     */
 } Run;
 
-typedef struct Spent { int64_t us; StoreStats store; double disk; } Spent;
+typedef struct Spent {
+    int64_t    us, n_steps;
+    StoreStats store;
+    double     disk;                    /* bytes per microsecond                           */
+    double     share, quarters[2];      /* of the limit: median of the steps               */
+} Spent;
 
 static void open_model(Run *r, int percent, int ahead)
 {
@@ -170,34 +192,48 @@ static StoreStats stats_of(const Run *r)
     return r->model->store->ops->stats(r->model->store);
 }
 
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* n tokens, so many of them in a step, the disk asked between; all_us: what they take with everything in memory. */
+static Spent steps(Run *r, Rng *rng, int64_t first, int64_t n, int64_t n_rows, int64_t all_us, int64_t *each_us)
+{
+    static double shares[DECODE_MAX];
+    const StoreStats before = stats_of(r);
+    Spent spent = { 0 };
+    double disk = settled_disk_speed(&r->file), disks = 0;
+    for (int64_t at = 0; at < n; at += n_rows) {
+        const int64_t rows = n - at < n_rows ? n - at : n_rows, read_before = stats_of(r).read_bytes;
+        const int64_t begin_us = clock_us();
+        step(r, rng, first + at, (int)rows, at + rows == n || rows == 1);
+        const int64_t us = clock_us() - begin_us;
+        const double after = ask_disk(&r->file), meanwhile = (disk + after) / 2;
+        const double disk_us = (double)(stats_of(r).read_bytes - read_before) / meanwhile;
+        const double core_us = (double)all_us * (double)rows / (double)n;
+        shares[spent.n_steps] = (disk_us > core_us ? disk_us : core_us) / (double)us;
+        each_us[spent.n_steps++] = us;
+        spent.us += us, disks += meanwhile, disk = after;
+    }
+    spent.store = since(stats_of(r), before);
+    spent.disk = disks / (double)spent.n_steps;
+    qsort(shares, (size_t)spent.n_steps, sizeof *shares, by_value);
+    for (int i = 0; i < 2; i++) spent.quarters[i] = shares[spent.n_steps * (1 + 2 * i) / 4];
+    spent.share = shares[spent.n_steps / 2];
+    return spent;
+}
+
 static Spent prompt(Run *r, Rng *rng)
 {
-    const StoreStats before = stats_of(r);
-    const double disk = settled_disk_speed(&r->file);
-    const int64_t start_us = clock_us();
-    for (int64_t at = 0; at < r->n_prompt; at += r->n_batch) {
-        const int64_t left = r->n_prompt - at;
-        step(r, rng, at, (int)(left < r->n_batch ? left : r->n_batch), left <= r->n_batch);
-    }
-    const int64_t us = clock_us() - start_us;
-    return (Spent){ us, since(stats_of(r), before), (disk + disk_speed(&r->file)) / 2 };
+    static int64_t each_us[DECODE_MAX];
+    return steps(r, rng, 0, r->n_prompt, r->n_batch, r->all_us[0], each_us);
 }
 
 static Spent decode(Run *r, Rng *rng, int64_t *each_us)
 {
-    const StoreStats before = stats_of(r);
-    Spent spent = { 0 };
-    double disk = settled_disk_speed(&r->file);
-    int n_disk = 1;
-    for (int64_t i = 0; i < r->n_decode; i++) {
-        const int64_t begin_us = clock_us();
-        step(r, rng, r->n_prompt + i, 1, true);
-        spent.us += each_us[i] = clock_us() - begin_us;
-        if (i % ROUND == ROUND - 1) disk += disk_speed(&r->file), n_disk++;
-    }
-    spent.store = since(stats_of(r), before);
-    spent.disk = disk / n_disk;
-    return spent;
+    return steps(r, rng, r->n_prompt, r->n_decode, 1, r->all_us[1], each_us);
 }
 
 /* ---- telling ---- */
@@ -212,16 +248,16 @@ static void tell(const Run *r, const char *what, int percent, int ahead, const S
                  const int64_t *sorted_us)
 {
     const StoreStats *t = &s->store;
-    const double disk_us = (double)t->read_bytes / s->disk;
-    const double bound_us = disk_us > (double)all_us ? disk_us : (double)all_us;
     printf("{\"what\": \"%s\", \"percent\": %d, \"ahead\": %d, \"policy\": \"%s\", \"tokens_per_s\": %.3f, "
            "\"read_mb_per_token\": %.2f, \"disk_gb_per_s\": %.3f, \"read_gb_per_s\": %.3f, \"all_in_memory_s\": %.3f, "
-           "\"disk_s\": %.3f, \"taken_s\": %.3f, \"share\": %.3f, \"hit_rate\": %.4f, \"wait_s\": %.3f, "
+           "\"disk_s\": %.3f, \"taken_s\": %.3f, \"share\": %.3f, \"share_quarters\": [%.3f, %.3f], "
+           "\"hit_rate\": %.4f, \"wait_s\": %.3f, "
            "\"guessed_used_mb\": %.1f, \"guessed_wasted_mb\": %.1f",
            what, percent, ahead, r->policy ? r->policy : "usual", (double)n * 1e6 / (double)s->us,
            (double)t->read_bytes / 1e6 / (double)n, s->disk / 1e3,
-           t->read_us ? (double)t->read_bytes / (double)t->read_us / 1e3 : 0.0, (double)all_us / 1e6, disk_us / 1e6,
-           (double)s->us / 1e6, bound_us / (double)s->us, t->pins ? (double)t->hits / (double)t->pins : 0.0,
+           t->read_us ? (double)t->read_bytes / (double)t->read_us / 1e3 : 0.0, (double)all_us / 1e6,
+           (double)t->read_bytes / s->disk / 1e6, (double)s->us / 1e6, s->share, s->quarters[0], s->quarters[1],
+           t->pins ? (double)t->hits / (double)t->pins : 0.0,
            (double)t->wait_us / 1e6, (double)t->guessed_used / 1e6, (double)t->guessed_wasted / 1e6);
     if (sorted_us && n > 0)
         printf(", \"p50_ms\": %.1f, \"p95_ms\": %.1f, \"p99_ms\": %.1f", (double)sorted_us[n / 2] / 1e3,
@@ -264,16 +300,18 @@ static int list(const char *text, int out[LIST_MAX])
 
 int main(int argc, char **argv)
 {
-    if (argc < 2) die("MODEL [PERCENT,.. [AHEAD,.. [N_DECODE [N_PROMPT [POLICY]]]]]");
+    if (argc < 2) die("MODEL [PERCENT,.. [AHEAD,.. [N_DECODE [N_PROMPT [N_BATCH [POLICY]]]]]]");
     int percents[LIST_MAX], aheads[LIST_MAX];
     const int n_percents = list(argc > 2 ? argv[2] : "100,50,25", percents);
     const int n_aheads = list(argc > 3 ? argv[3] : "0,1,2", aheads);
     Run r = { .n_decode = argc > 4 ? atoll(argv[4]) : 64,
               .n_prompt = argc > 5 ? atoll(argv[5]) : 512,
-              .policy = argc > 6 ? argv[6] : NULL };
+              .n_batch = argc > 6 ? atoll(argv[6]) : 512,
+              .policy = argc > 7 ? argv[7] : NULL };
     Error error;
-    if (r.n_decode > DECODE_MAX) die("too many tokens");
-    r.n_batch = r.n_prompt < 512 ? r.n_prompt < 1 ? 1 : r.n_prompt : 512;
+    if (r.n_decode > DECODE_MAX || r.n_prompt > DECODE_MAX) die("too many tokens");
+    if (r.n_batch > r.n_prompt) r.n_batch = r.n_prompt;
+    if (r.n_batch < 1) r.n_batch = 1;
     must(file_open(argv[1], &r.file, &error), &error);
     must(catalog_open(argv[1], &r.catalog, &error), &error);
     must(arch_find(&r.catalog, &r.arch, &error), &error);
