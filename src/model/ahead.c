@@ -14,6 +14,14 @@
 
 enum { LUCK_GUESSES = 1024 };    /* so many are remembered: routing changes with the text       */
 
+/* Of the first n in w->left. */
+static int count_absent(const Model *m, const Work *w, int n)
+{
+    int n_absent = 0;
+    for (int i = 0; i < n; i++) n_absent += !m->store->ops->resident(m->store, w->left[i]);
+    return n_absent;
+}
+
 /* ---- many rows ---- */
 
 /* Rows choose about evenly: one in exp(4) = 55 experts is left out at most. */
@@ -37,14 +45,17 @@ static void hint_all(Model *m, int layer, Work *w)
     m->store->ops->hint(m->store, w->left, (int)m->sizes.n_experts, HINT_SOON);
 }
 
-/* A step of which nothing is wanted is a piece of a prompt, and another follows. */
+/* A step of which nothing is wanted is a piece of a prompt, and another follows.  As far as the first layer that lacks
+ * something: it has more to read than a layer takes to compute. */
 static void look_along_sweep(Model *m, int layer, const Step *step, Work *w)
 {
-    enum { FAR = 1 };                   /* a layer has more to read than a layer takes to compute */
-    const int n_layers = (int)m->sizes.n_layers, far = m->look_ahead < FAR ? m->look_ahead : FAR;
-    for (int ahead = layer + 1; ahead <= layer + far; ahead++)
-        if (ahead < n_layers ? sweeps(&m->sizes, rows_in(m, step, ahead)) : step->n_wanted == 0 || m->sizes.dense)
-            hint_all(m, ahead % n_layers, w);
+    const int n_layers = (int)m->sizes.n_layers, n_experts = (int)m->sizes.n_experts;
+    for (int ahead = layer + 1; ahead <= layer + m->look_ahead && ahead < layer + n_layers; ahead++) {
+        if (ahead < n_layers ? !sweeps(&m->sizes, rows_in(m, step, ahead)) : step->n_wanted > 0 && !m->sizes.dense)
+            break;
+        hint_all(m, ahead % n_layers, w);
+        if (count_absent(m, w, n_experts)) break;
+    }
 }
 
 /* ---- few rows ---- */
@@ -103,13 +114,6 @@ static Status ask_router(Model *m, int layer, Work *w, int *n_chosen)
     TRY(d->ops->download(d, w->host_scores, &w->scores, bytes));
     *n_chosen = chosen_by_any(m, layer, n_rows, w);
     return OK;
-}
-
-static int count_absent(const Model *m, const Work *w, int n)
-{
-    int n_absent = 0;
-    for (int i = 0; i < n; i++) n_absent += !m->store->ops->resident(m->store, w->left[i]);
-    return n_absent;
 }
 
 /* The first distance that is not trusted is asked all the same: so we hear when it would be. */
