@@ -117,9 +117,12 @@ typedef struct DeviceOps {
     int64_t fill_rows;
     /* Weights that come and go: a room is one range of addresses, from a multiple of ROOM_ALIGN on, in which memory is
      * taken where something is written, and given up by clear_room (multiples of 4096 again); what stood there is lost.
+     * move_room takes the memory behind one part to another part that has none: cheaper than giving it up and taking
+     * other, which must be cleared first.  Both parts' contents are lost.
      * place_weight sees a weight in weight_bytes of it, from a multiple of 64 on; such a one is not freed. */
     Status (*alloc_room)  (Device *d, int64_t n_bytes, void **out);
     void   (*clear_room)  (Device *d, void *at, int64_t n_bytes);
+    void   (*move_room)   (Device *d, void *from, void *to, int64_t n_bytes);
     void   (*free_room)   (Device *d, void *room, int64_t n_bytes);     /* NULL is fine    */
     int64_t (*weight_bytes)(Format format, int64_t rows, int64_t cols);
     Status (*place_weight)(Device *d, Format format, int64_t rows, int64_t cols, void *at, Tensor *out);

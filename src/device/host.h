@@ -28,6 +28,7 @@ Status host_alloc(Device *d, Format format, int64_t rows, int64_t cols, Tensor *
 void   host_free(Device *d, Tensor *t);
 Status host_alloc_room(Device *d, int64_t n_bytes, void **out);
 void   host_clear_room(Device *d, void *at, int64_t n_bytes);
+void   host_move_room(Device *d, void *from, void *to, int64_t n_bytes);
 void   host_free_room(Device *d, void *room, int64_t n_bytes);
 int64_t host_weight_bytes(Format format, int64_t rows, int64_t cols);   /* as rows         */
 Status host_place_weight(Device *d, Format format, int64_t rows, int64_t cols, void *at, Tensor *out);

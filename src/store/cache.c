@@ -4,7 +4,7 @@
  *
  * Reachable, not resident.  Memory is one range of addresses cut into places, each large enough for the largest
  * expert.  A place takes memory only for the expert in it, so that layers with smaller experts leave more of them in
- * the same room.  An expert travels: it is hinted (or pinned), gets a place, perhaps that of another which the policy
+ * the same room; what a larger one before it left behind goes to the next who is short of memory.  An expert travels: it is hinted (or pinned), gets a place, perhaps that of another which the policy
  * gives up (policy.h), is read (reader.h), and is here.  Everything below is done by the thread that asks; only blocks
  * are read by others.
  *
@@ -40,7 +40,7 @@ typedef struct Place {
     Reading    reading;
     char      *at;
     Slot       slot;            /* what is in it, as tensors                               */
-    int64_t    held_bytes;      /* memory taken, also when nothing is in it any more       */
+    int64_t    held_bytes;      /* memory taken, perhaps more than what is in it needs     */
     PlaceState state;
     int32_t    key;             /* layer * E + expert; -1: none                            */
     int        pins;
@@ -61,7 +61,10 @@ typedef struct Cache {
     Reader              *reader;
     char                *room;          /* the addresses                                   */
     int64_t              place_bytes, page_bytes;
-    int64_t              room_bytes, room_bytes_max, used_bytes;
+    int64_t              room_bytes, room_bytes_max;
+    int64_t              held_bytes;    /* of all places                                   */
+    int64_t              needed_bytes;  /* by what is in them: the rest is to be had       */
+    int64_t             *needs;         /* [N] memory that an expert takes                 */
     Place               *places;        /* [n_places]                                      */
     int                  n_places;
     int32_t             *where;         /* [N] place, or -1                                */
@@ -175,24 +178,50 @@ static Place *place_of(const Cache *c, int32_t key)
 static void leave(Cache *c, Place *p)
 {
     if (p->ahead) c->stats.guessed_wasted += p->reading.read_bytes;
+    c->needed_bytes -= c->needs[p->key];
     c->where[p->key] = -1;
     p->key = -1;
     p->state = PLACE_FREE;
     p->ahead = p->late = p->stale = false;
 }
 
-static void give_memory_back(Cache *c, Place *p, int64_t keep)
+/* Memory that nothing in it needs. */
+static int64_t spare_in(const Cache *c, const Place *p)
 {
-    if (p->held_bytes <= keep) return;
-    c->ops->clear_room(c->device, p->at + keep, p->held_bytes - keep);
-    c->used_bytes -= p->held_bytes - keep;
-    p->held_bytes = keep;
+    return p->held_bytes - (p->key < 0 ? 0 : c->needs[p->key]);
 }
 
+static void give_spare_back(Cache *c, Place *p)
+{
+    const int64_t spare = spare_in(c, p);
+    if (spare <= 0) return;
+    p->held_bytes -= spare;
+    c->held_bytes -= spare;
+    c->ops->clear_room(c->device, p->at + p->held_bytes, spare);
+}
+
+/* Each move may leave a mapping more, of which a process has 65,530: with so many places memory is given back instead,
+ * and other taken. */
+static void move_memory(Cache *c, Place *from, Place *to, int64_t n_bytes)
+{
+    enum { MOVING_PLACES = 4096 };
+    from->held_bytes -= n_bytes;
+    if (c->n_places <= MOVING_PLACES)
+        c->ops->move_room(c->device, from->at + from->held_bytes, to->at + to->held_bytes, n_bytes);
+    else c->ops->clear_room(c->device, from->at + from->held_bytes, n_bytes);
+    to->held_bytes += n_bytes;
+}
+
+/* First what others have and do not need, then new. */
 static void take_memory(Cache *c, Place *p, int64_t need)
 {
-    give_memory_back(c, p, need);
-    c->used_bytes += need - p->held_bytes;
+    for (int i = 0; i < c->n_places && p->held_bytes < need; i++) {
+        Place *q = &c->places[i];
+        const int64_t spare = q == p ? 0 : spare_in(c, q), missing = need - p->held_bytes;
+        if (spare > 0) move_memory(c, q, p, spare < missing ? spare : missing);
+    }
+    if (p->held_bytes >= need) return;
+    c->held_bytes += need - p->held_bytes;
     p->held_bytes = need;
 }
 
@@ -254,13 +283,14 @@ static Place *victim(Cache *c, int32_t for_key, Hint hint)
     return &c->places[c->candidate_places[policy_victim(c->policy, c->candidates, n, c->layer)]];
 }
 
-/* The free place that already holds most memory, and one whose memory could go. */
-static Place *free_place(const Cache *c, const Place *other_than)
+/* The free place that holds nearest to so much memory. */
+static Place *free_place(const Cache *c, int64_t need)
 {
     Place *best = NULL;
     for (int i = 0; i < c->n_places; i++) {
         Place *p = &c->places[i];
-        if (p != other_than && p->state == PLACE_FREE && (!best || p->held_bytes > best->held_bytes)) best = p;
+        if (p->state != PLACE_FREE) continue;
+        if (!best || llabs(p->held_bytes - need) < llabs(best->held_bytes - need)) best = p;
     }
     return best;
 }
@@ -269,15 +299,10 @@ static Place *free_place(const Cache *c, const Place *other_than)
  * in size, perhaps from two.  NULL: nobody may leave now. */
 static Place *find_place(Cache *c, int32_t key, Hint hint)
 {
-    const int64_t need = taken_by(c->ops, &c->experts[key], c->page_bytes);
+    const int64_t need = c->needs[key];
     for (;;) {
-        Place *p = free_place(c, NULL);
-        int64_t room = p ? c->room_bytes - c->used_bytes + p->held_bytes : -1;
-        for (Place *q; p && room < need && (q = free_place(c, p)) && q->held_bytes;) {
-            room += q->held_bytes;
-            give_memory_back(c, q, 0);
-        }
-        if (room >= need) {
+        Place *p = free_place(c, need);
+        if (p && c->room_bytes - c->needed_bytes >= need) {
             take_memory(c, p, need);
             return p;
         }
@@ -291,6 +316,7 @@ static void begin_reading(Cache *c, Place *p, int32_t key, Hint hint)
 {
     p->key = key;
     p->state = PLACE_READING;
+    c->needed_bytes += c->needs[key];
     c->where[key] = (int32_t)(p - c->places);
     c->travelling[c->n_travelling++] = c->where[key];
     p->slot = views_of(c, p);
@@ -443,13 +469,12 @@ static void cache_warm(Store *s, const ExpertId *ids, int n)
     harvest(c);
     for (int i = 0, at = 0; i < n; i++) {
         const int32_t key = key_of(c, ids[i]);
-        const int64_t need = taken_by(c->ops, &c->experts[key], c->page_bytes);
         if (c->where[key] >= 0) continue;
         while (at < c->n_places && c->places[at].state != PLACE_FREE) at++;
         if (at == c->n_places) return;
         Place *p = &c->places[at];
-        if (c->used_bytes - p->held_bytes + need > c->room_bytes) return;
-        take_memory(c, p, need);
+        if (c->needed_bytes + c->needs[key] > c->room_bytes) return;
+        take_memory(c, p, c->needs[key]);
         begin_reading(c, p, key, HINT_GUESS);
     }
 }
@@ -590,23 +615,19 @@ static Status cache_resize(Store *s, int64_t room_bytes, Error *error)
                     (long long)c->place_bytes, (long long)c->room_bytes_max, (long long)room_bytes);
     forget_needed(c);
     forget_coming(c, -1, HINT_SOON);
-    for (int n; room_bytes < c->used_bytes && (harvest(c), n = await_places(c)) > 0;) {
+    for (int n; room_bytes < c->needed_bytes && (harvest(c), n = await_places(c)) > 0;) {
         for (int i = 0; i < n; i++) drop(c, &c->places[c->travelling[i]]);
         reader_wait(c->reader, c->awaited, n, false);
     }
     c->room_bytes = room_bytes;
     set_pins(c);
-    while (c->used_bytes > room_bytes) {
-        Place *p = free_place(c, NULL);
-        if (p && p->held_bytes) {
-            give_memory_back(c, p, 0);
-            continue;
-        }
-        p = victim(c, 0, HINT_NEEDED);
+    while (c->needed_bytes > room_bytes) {
+        Place *p = victim(c, 0, HINT_NEEDED);
         if (!p) return fail(error, BAD_ARGUMENT, "room for experts: what is pinned needs more than %lld bytes",
                             (long long)room_bytes);
         leave(c, p);
     }
+    for (int i = 0; i < c->n_places && c->held_bytes > room_bytes; i++) give_spare_back(c, &c->places[i]);
     return OK;
 }
 
@@ -617,7 +638,7 @@ static StoreStats cache_stats(const Store *s)
     StoreStats stats = c->stats;
     stats.read_bytes = r.read_bytes;
     stats.read_us = r.busy_us;
-    stats.resident_bytes = c->used_bytes;
+    stats.resident_bytes = c->held_bytes;
     stats.room_bytes = c->room_bytes;
     return stats;
 }
@@ -634,6 +655,7 @@ static void cache_close(Store *s)
     if (c->room) c->ops->free_room(c->device, c->room, c->n_places * c->place_bytes);
     policy_free(c->policy);
     free(c->places);
+    free(c->needs);
     free(c->where);
     free(c->needed);
     free(c->is_needed);
@@ -669,6 +691,7 @@ static bool make_tables(Cache *c)
     const size_t n = (size_t)c->n_all, places = (size_t)c->n_places;
     c->sums_of_place = checksum_n_pieces((size_t)c->place_bytes);
     return (c->places           = calloc(places, sizeof *c->places)) &&
+           (c->needs            = calloc(n, sizeof *c->needs)) &&
            (c->where            = calloc(n, sizeof *c->where)) &&
            (c->needed           = calloc(n, sizeof *c->needed)) &&
            (c->is_needed        = calloc(n, sizeof *c->is_needed)) &&
@@ -695,7 +718,10 @@ static Status make_places(Cache *c, Error *error)
         c->places[i].at = c->room + i * c->place_bytes;
         c->places[i].reading.sums = c->sums + (size_t)i * c->sums_of_place;
     }
-    for (int i = 0; i < c->n_all; i++) c->where[i] = -1;
+    for (int i = 0; i < c->n_all; i++) {
+        c->where[i] = -1;
+        c->needs[i] = taken_by(c->ops, &c->experts[i], c->page_bytes);
+    }
     for (int i = 0; i < c->n_all; i++) {                /* so that no shape is refused later        */
         const Extent *parts[] = { &c->experts[i].gate, &c->experts[i].up, &c->experts[i].down };
         for (int p = 0; p < ARRAY_LEN(parts); p++) {

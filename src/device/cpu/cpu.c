@@ -174,6 +174,7 @@ static const DeviceOps cpu_ops = {
     .fill_rows = STACK_ROWS,
     .alloc_room = host_alloc_room,
     .clear_room = host_clear_room,
+    .move_room = host_move_room,
     .free_room = host_free_room,
     .weight_bytes = cpu_weight_bytes,
     .place_weight = cpu_place_weight,

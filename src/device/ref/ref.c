@@ -341,6 +341,7 @@ static const DeviceOps ref_ops = {
     .fill_rows = 1,
     .alloc_room = host_alloc_room,
     .clear_room = host_clear_room,
+    .move_room = host_move_room,
     .free_room = host_free_room,
     .weight_bytes = host_weight_bytes,
     .place_weight = host_place_weight,

@@ -2,6 +2,8 @@
  * Opening devices, memory, and what is refused with a sentence. */
 #include "world.h"
 
+#include <sys/mman.h>
+
 static void names_and_sets(void **state)
 {
     (void)state;
@@ -145,6 +147,59 @@ static void room_for_sequences_only_grows(void **state)
     }
 }
 
+enum { SMALL_PAGE = 4096, HUGE_PAGE = 2 << 20, ROOM_BYTES = 8 * HUGE_PAGE };
+
+/* Bytes of it that are memory. */
+static int64_t held(char *room)
+{
+    static unsigned char here[ROOM_BYTES / SMALL_PAGE];
+    int64_t n = 0;
+    assert_int_equal(mincore(room, ROOM_BYTES, here), 0);
+    for (int i = 0; i < ARRAY_LEN(here); i++) n += (here[i] & 1) * SMALL_PAGE;
+    return n;
+}
+
+static void put_bytes(char *at, char byte, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) at[i] = byte;
+}
+
+static void expect_bytes(const char *at, char byte, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (at[i] != byte) fail_msg("byte %lld: expected %d, found %d", (long long)i, byte, at[i]);
+}
+
+/* What is moved is no more memory than before, what was there is lost, and the neighbours stay. */
+static void memory_of_a_room_moves(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { SMALL_PAGE, 5 * SMALL_PAGE, HUGE_PAGE, HUGE_PAGE + SMALL_PAGE, 3 * HUGE_PAGE };
+    Device *d;
+    assert_int_equal(device_open("cpu", &(DeviceOptions){ .n_threads = 1 }, &d, NULL), OK);
+    for (int i = 0; i < ARRAY_LEN(sizes); i++) {
+        const size_t n = sizes[i];
+        void *all;
+        assert_int_equal(d->ops->alloc_room(d, ROOM_BYTES, &all), OK);
+        char *room = all, *half = room + ROOM_BYTES / 2;
+        put_bytes(room, 1, ROOM_BYTES / 2);
+        const int64_t before = held(room);
+        assert_int_equal(before, ROOM_BYTES / 2);
+        char *from = half - n;
+        d->ops->move_room(d, from, half, (int64_t)n);
+        assert_in_range(held(room), before - (int64_t)n, before);
+        expect_bytes(room, 1, from - room);
+        put_bytes(half, 2, (int64_t)n);
+        d->ops->move_room(d, half, from, (int64_t)n);            /* and back, out of what is a mapping of its own */
+        expect_bytes(half, 0, (int64_t)n);
+        put_bytes(from, 3, (int64_t)n);
+        expect_bytes(room, 1, from - room);
+        expect_bytes(from, 3, (int64_t)n);
+        d->ops->free_room(d, room, ROOM_BYTES);
+    }
+    device_close(d);
+}
+
 /* One row's NaN stays in that row. */
 static void nan_stays_in_its_row(void **state)
 {
@@ -177,6 +232,7 @@ int main(void)
         cmocka_unit_test(memory_is_checked),
         cmocka_unit_test(more_than_reserved_is_refused),
         cmocka_unit_test(room_for_sequences_only_grows),
+        cmocka_unit_test(memory_of_a_room_moves),
         cmocka_unit_test(nan_stays_in_its_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
