@@ -4,9 +4,9 @@
  *
  * Reachable, not resident.  Memory is one range of addresses cut into places, each large enough for the largest
  * expert.  A place takes memory only for the expert in it, so that layers with smaller experts leave more of them in
- * the same room; what a larger one before it left behind goes to the next who is short of memory.  An expert travels: it is hinted (or pinned), gets a place, perhaps that of another which the policy
- * gives up (policy.h), is read (reader.h), and is here.  Everything below is done by the thread that asks; only blocks
- * are read by others.
+ * the same room; what a larger one before it left behind goes to the next who is short of memory.  An expert travels:
+ * it is hinted (or pinned), gets a place, perhaps that of another which the policy gives up (policy.h), is read
+ * (reader.h), and is here.  Everything below is done by the thread that asks; only blocks are read by others.
  *
  * Who may take whose place
  *     needed      anybody's who is not pinned and not needed now

@@ -222,8 +222,8 @@ class Trouble(Case):
     def test_interrupt_within_a_step(self):
         """A step of all the rows of a long prompt takes many seconds; nobody waits for its end."""
         deep = model("deep.gguf", "--layers", 60)
-        mine = self.job("run", deep, "word " * 1000, "--batch", "4K", "--threads", 1)
-        time.sleep(2)
+        mine = self.job("run", deep, "word " * 1900, "--batch", "4K", "--threads", 1)
+        time.sleep(1)
         self.assertIsNone(mine.poll(), "it was over before anybody could stop it")
         start = time.monotonic()
         self.assertEqual(self.ended(mine, signal.SIGINT), (130, b""))
