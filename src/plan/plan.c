@@ -6,7 +6,7 @@
  * time, steps of 1 to 512 rows take 1.4 times as long, which the root of the sum of squares
  * says too, and it says little more than the larger one where they differ.  The disk reads beside
  * both what the layers ahead are guessed to want; where all of that is in memory already, it rests
- * until the next router is asked. */
+ * until the next router is asked.  Cores arrange what has come. */
 #include "plan/plan.h"
 
 #include "plan/rates.h"
@@ -126,9 +126,9 @@ static void make_step(const Pass *p, const PlanWish *wish, double resident, bool
     add_class(p, CLASS_NORMS, 1, 0, R);
     add_class(p, CLASS_EMBED, tied + R / (double)m->n_vocab, tied, wanted);
     add_attention(p, wish->kv, prompt);
-    s->other_s = (double)m->n_layers * layer_other_s;
     s->resident = resident;
     s->disk_bytes = (double)plan_class_bytes(m, CLASS_EXPERTS) * touched * (1 - resident);
+    s->other_s = (double)m->n_layers * layer_other_s + s->disk_bytes / (p->machine->read_bytes * arrange_share);
     s->disk_s = s->disk_bytes > 0 ? s->disk_bytes / (p->machine->disk_bytes * disk_share) : 0;
     const double cores_s = hypot(s->memory_s, s->product_s) + s->other_s;
     s->step_s = fmax(cores_s, s->disk_s + cores_s * disk_rests(m, s, resident));

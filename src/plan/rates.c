@@ -17,4 +17,5 @@ const FormatRate format_rates[N_FORMATS] = {
 const double attend_read[N_FORMATS] = { [F32] = 0.85, [F16] = 0.85, [Q8_0] = 0.55 };
 const double attend_peak = 0.45;
 const double layer_other_s = 40e-6;
-const double disk_share = 0.90;
+const double disk_share = 0.94;
+const double arrange_share = 0.4;

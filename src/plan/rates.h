@@ -16,5 +16,6 @@ extern const double attend_read[N_FORMATS];     /* of a plain read: keys and val
 extern const double attend_peak;        /* of the peak in floats, rows of a prompt         */
 extern const double layer_other_s;      /* per layer and step: what is no product          */
 extern const double disk_share;         /* of what the probe reads, expert by expert       */
+extern const double arrange_share;      /* of a plain read: what came is put in the kernels' order */
 
 #endif
