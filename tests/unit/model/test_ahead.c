@@ -9,7 +9,7 @@
 #include "gen/parts.h"
 #include "lib/lib.h"
 
-enum { N_LAYERS = 6, N_EXPERTS = 8, N_FAR = 4 };
+enum { N_LAYERS = 6, N_EXPERTS = 8, N_FAR = 4, N_ROWS = 20 };
 
 static mixt_error error;
 
@@ -74,7 +74,7 @@ static Luck *begin(StoreOps *ops)
     o.expert_slots = N_LAYERS * N_EXPERTS - 1;
     o.look_ahead = N_FAR;
     must(mixt_engine_new(model, &o, &engine, &error));
-    must(mixt_session_new(engine, 16, &session, &error));
+    must(mixt_session_new(engine, 2 * N_ROWS, &session, &error));
     Store *store = engine->engine->model->store;
     really = store->ops;
     *ops = *really;
@@ -145,12 +145,30 @@ static void what_is_mostly_wrong_is_counted_and_not_told(void **state)
     stop();
 }
 
+/* All experts of a layer are certain, of the last one none: only one row goes through it. */
+static void a_sweep_looks_to_the_next_layer_that_lacks_something(void **state)
+{
+    (void)state;
+    mixt_token prompt[N_ROWS];
+    for (int i = 0; i < N_ROWS; i++) prompt[i] = 7 + i;
+    StoreOps ops;
+    for (int here = 0; here < 2; here++) {
+        begin(&ops);
+        all_here = here;
+        must(mixt_session_sync(session, prompt, N_ROWS, &error));
+        for (int far = 1; far < N_LAYERS; far++)
+            assert_int_equal(told[far], far == 1 || (here && far <= N_FAR) ? N_LAYERS - 1 - far : 0);
+        stop();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(looks_on_while_nothing_is_missing),
         cmocka_unit_test(stops_where_enough_is_missing),
         cmocka_unit_test(what_is_mostly_wrong_is_counted_and_not_told),
+        cmocka_unit_test(a_sweep_looks_to_the_next_layer_that_lacks_something),
     };
     return cmocka_run_group_tests(tests, make, end);
 }
