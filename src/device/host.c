@@ -101,15 +101,18 @@ void host_clear_room(Device *d, void *at, int64_t n_bytes)
     if (n_bytes > 0) madvise(at, (size_t)n_bytes, MADV_DONTNEED);
 }
 
-/* A huge page at a time: what was moved once is a mapping of its own, and the kernel moves out of one only. */
+/* A huge page at a time: what was moved once is a mapping of its own, and Linux before 6.17 moves out of one only.  It
+ * may fail when the addresses it was to move to are gone already; then they are mapped anew. */
 void host_move_room(Device *d, void *from, void *to, int64_t n_bytes)
 {
 #ifdef MREMAP_DONTUNMAP
     for (int64_t at = 0; at < n_bytes; at += ROOM_ALIGN) {
         const size_t n = (size_t)(n_bytes - at < ROOM_ALIGN ? n_bytes - at : ROOM_ALIGN);
-        char *old = (char *)from + at;
-        if (mremap(old, n, n, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, (char *)to + at) == MAP_FAILED)
-            host_clear_room(d, old, (int64_t)n);        /* other memory comes when it is written to */
+        char *old = (char *)from + at, *new = (char *)to + at;
+        if (mremap(old, n, n, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, new) != MAP_FAILED) continue;
+        host_clear_room(d, old, (int64_t)n);            /* other memory comes when it is written to */
+        mmap(new, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+        madvise(new, n, MADV_HUGEPAGE);
     }
 #else
     (void)to;
