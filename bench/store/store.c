@@ -310,6 +310,8 @@ int main(int argc, char **argv)
               .policy = argc > 7 ? argv[7] : NULL };
     Error error;
     if (r.n_decode > DECODE_MAX || r.n_prompt > DECODE_MAX) die("too many tokens");
+    for (int a = 0; a < n_aheads; a++)
+        if (aheads[a] < 0 || aheads[a] > LOOK_AHEAD_MAX) die("AHEAD: expected 0 to 16 (as far as it pays)");
     if (r.n_batch > r.n_prompt) r.n_batch = r.n_prompt;
     if (r.n_batch < 1) r.n_batch = 1;
     must(file_open(argv[1], &r.file, &error), &error);

@@ -12,6 +12,7 @@
 #include "base/direct.h"
 #include "base/flush.h"
 #include "number/panel.h"
+#include "store/way.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -47,6 +48,8 @@ struct Reader {
     int              n_guesses;         /* blocks in flight                                */
     int              n_reading;         /* likewise, of all                                */
     int64_t          busy_since_us;
+    int64_t          came_bytes;        /* from the disk, arranged or not yet              */
+    Way              way;               /* of slabs' blocks                                */
     ReaderStats      stats;
 };
 
@@ -80,6 +83,7 @@ static void dequeue(Reader *r, Reading *g)
 typedef struct Block {
     Reading *reading;
     int      index, part;       /* part -1: of a slab                                      */
+    bool     through;           /* a thread's buffer, not straight to its place            */
     Hint     hint;
     int64_t  first, n;          /* rows of the part, or bytes of the slab                  */
 } Block;
@@ -106,7 +110,7 @@ static int count_blocks(const Reader *r, const Reading *g)
 
 static Block block_at(const Reader *r, Reading *g, int index)
 {
-    Block b = { .reading = g, .index = index, .part = -1, .hint = g->hint };
+    Block b = { .reading = g, .index = index, .part = -1, .through = !g->slab.file, .hint = g->hint };
     int64_t each = READER_BLOCK_BYTES, all = g->slab.n_bytes;
     if (!g->slab.file)
         for (b.part = 0;; b.part++) {
@@ -120,6 +124,12 @@ static Block block_at(const Reader *r, Reading *g, int index)
     return b;
 }
 
+/* The lock is held. */
+static int64_t busy_us(const Reader *r)
+{
+    return r->stats.busy_us + (r->n_reading ? clock_us() - r->busy_since_us : 0);
+}
+
 /* The next block to begin; false: none now. */
 static bool take(Reader *r, Block *out)
 {
@@ -127,6 +137,7 @@ static bool take(Reader *r, Block *out)
         Reading *g = r->queues[h].first;
         if (!g || (h == HINT_GUESS && r->n_guesses >= GUESS_DEPTH)) continue;
         *out = block_at(r, g, g->next_block++);
+        if (out->part < 0) out->through = way_of_next(&r->way, r->came_bytes, busy_us(r)) == WAY_THROUGH;
         g->n_in_flight++;
         if (h == HINT_GUESS) r->n_guesses++;
         if (g->next_block == g->n_blocks) dequeue(r, g);
@@ -167,7 +178,8 @@ static Status read_block(Reader *r, const Block *b, char *buffer, char **at, Err
 {
     const Reading *g = b->reading;
     if (b->part < 0)
-        return read_bytes(r, g->slab.file, g->slab.offset + b->first, b->n, g->to + b->first, at, error);
+        return read_bytes(r, g->slab.file, g->slab.offset + b->first, b->n, b->through ? buffer : g->to + b->first, at,
+                          error);
     const Extent *e = &g->parts[b->part].from;
     const int64_t row_bytes = format_row_bytes(e->format, e->cols);
     return read_bytes(r, e->file, e->offset + b->first * row_bytes, b->n * row_bytes, buffer, at, error);
@@ -179,13 +191,15 @@ static int64_t block_bytes(const Block *b)
     return e ? b->n * format_row_bytes(e->format, e->cols) : b->n;
 }
 
-/* The device's fill says why in the device's error, which is not ours to read here: it refuses nothing that
- * fits. */
-static Status arrange_block(Reader *r, const Block *b, const char *rows, Error *error)
+/* To its place.  The device's fill says why in the device's error, which is not ours to read here: it refuses nothing
+ * that fits. */
+static Status place_block(Reader *r, const Block *b, const char *bytes, Error *error)
 {
-    if (b->part < 0) return OK;
-    const Status status = r->ops->fill(r->device, b->reading->parts[b->part].to, b->first, b->n, rows);
-    if (r->flushes) flush_lines(rows, (size_t)block_bytes(b));
+    Status status = OK;
+    if (!b->through) return OK;
+    if (b->part < 0) memcpy(b->reading->to + b->first, bytes, (size_t)b->n);
+    else status = r->ops->fill(r->device, b->reading->parts[b->part].to, b->first, b->n, bytes);
+    if (r->flushes) flush_lines(bytes, (size_t)block_bytes(b));
     return status == OK ? OK : fail(error, status, "experts: the device refused rows it has room for");
 }
 
@@ -194,13 +208,13 @@ static Status arrange_block(Reader *r, const Block *b, const char *rows, Error *
 /* Then who has read a block checks it while it is in the cache; else it is done when all of it is there. */
 enum { BLOCKS_ARE_PIECES = READER_BLOCK_BYTES % CHECKSUM_PIECE_BYTES == 0 };
 
-static void sum_block(const Block *b)
+static void sum_block(const Block *b, const char *bytes)
 {
     const Reading *g = b->reading;
     if (b->part >= 0 || !g->slab.hashed || !BLOCKS_ARE_PIECES) return;
     for (int64_t at = b->first; at < b->first + b->n; at += CHECKSUM_PIECE_BYTES) {
         const int64_t left = b->first + b->n - at, n = left < CHECKSUM_PIECE_BYTES ? left : CHECKSUM_PIECE_BYTES;
-        g->sums[at / CHECKSUM_PIECE_BYTES] = checksum(g->to + at, (size_t)n);
+        g->sums[at / CHECKSUM_PIECE_BYTES] = checksum(bytes + at - b->first, (size_t)n);
     }
 }
 
@@ -248,14 +262,15 @@ static void *run(void *arg)
         if (r->closing) break;
         pthread_mutex_unlock(&r->lock);
         Error error;
-        char *rows;
-        Status status = read_block(r, &b, me->buffer, &rows, &error);
+        char *bytes;
+        Status status = read_block(r, &b, me->buffer, &bytes, &error);
 
         pthread_mutex_lock(&r->lock);
         if (--r->n_reading == 0) r->stats.busy_us += clock_us() - r->busy_since_us;
+        if (status == OK) r->came_bytes += block_bytes(&b);
         pthread_mutex_unlock(&r->lock);
-        if (status == OK) sum_block(&b);
-        if (status == OK) status = arrange_block(r, &b, rows, &error);
+        if (status == OK) sum_block(&b, bytes);
+        if (status == OK) status = place_block(r, &b, bytes, &error);
         pthread_mutex_lock(&r->lock);
         finish(r, &b, status, &error);
     }
@@ -343,8 +358,7 @@ bool reader_has(Reader *r, Hint hint)
 ReaderStats reader_stats(Reader *r)
 {
     pthread_mutex_lock(&r->lock);
-    ReaderStats stats = r->stats;
-    if (r->n_reading) stats.busy_us += clock_us() - r->busy_since_us;
+    const ReaderStats stats = { .read_bytes = r->stats.read_bytes, .busy_us = busy_us(r) };
     pthread_mutex_unlock(&r->lock);
     return stats;
 }
@@ -409,6 +423,9 @@ static Status make_buffers(Reader *r, const StoreSource *source, Error *error)
             const int64_t bytes = rows * format_row_bytes(parts[p]->format, parts[p]->cols);
             if (bytes > most) most = bytes;
         }
+        const int64_t slab = source->experts[i].packed.file ? source->experts[i].packed.n_bytes : 0;
+        const int64_t bytes = slab < READER_BLOCK_BYTES ? slab : READER_BLOCK_BYTES;
+        if (bytes > most) most = bytes;
     }
     r->buffer_bytes = (most + 3 * DIRECT_ALIGN - 1) / DIRECT_ALIGN * DIRECT_ALIGN;
     if (r->ops->alloc_room(r->device, all_buffers(r->buffer_bytes), &r->buffers) == OK) return OK;

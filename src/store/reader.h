@@ -2,9 +2,10 @@
  * store/reader.h - many reads in flight: experts from disk to their places, by threads that sleep when idle.
  *
  * An expert is cut into blocks of a few MiB.  Who needs it soonest goes first, block by block; so a read that is
- * needed waits for the few blocks that are in flight and for nothing else.  A block of a packed expert goes from the
- * disk straight to its place, and is checked there; others go through a buffer, and the device arranges them.  Files
- * are read past the system's page cache where they can be.  Nothing is allocated once a reader exists.
+ * needed waits for the few blocks that are in flight and for nothing else.  A block of a packed expert is checked,
+ * and goes from the disk straight to its place or, where that is faster (way.h), through a buffer; others go through
+ * a buffer, and the device arranges them.  Files are read past the system's page cache where they can be.  Nothing
+ * is allocated once a reader exists.
  *
  * One thread asks (the engine's, which holds its lock); `done` may be asked at any time and waits for nobody. */
 #ifndef STORE_READER_H
@@ -20,7 +21,7 @@ typedef struct Reader Reader;
 typedef struct Reading {
     Load            parts[SLOT_PARTS];
     Slab            slab;               /* file NULL: the parts are read                   */
-    char           *to;                 /* of a slab that goes straight to its place       */
+    char           *to;                 /* a slab's place                                  */
     uint64_t       *sums;               /* [checksum_n_pieces] for those of a slab's pieces */
     atomic_bool     done;
     Status          status;             /* when done; CANCELLED: it was dropped            */
