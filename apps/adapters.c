@@ -30,7 +30,7 @@ Exit adapters_take(const App *app, const char *const *texts, size_t n, AdapterLi
     *out = (AdapterList){ 0 };
     if (n == 0) return DONE;
     out->all   = calloc(n, sizeof *out->all);
-    out->paths = calloc(n, sizeof *out->paths);
+    out->paths = calloc(n + 1, sizeof *out->paths);
     if (!out->all || !out->paths) return complain(app, NO_FIT, "out of memory for the names of adapters");
     for (size_t i = 0; i < n; i++) {
         out->n          = i + 1;

@@ -5,7 +5,8 @@
 
 #include "app.h"
 
-typedef struct AdapterList { mixt_adapter *all; char **paths; size_t n; } AdapterList;     /* { 0 } is none */
+/* paths: NULL behind the last.  { 0 } is none. */
+typedef struct AdapterList { mixt_adapter *all; char **paths; size_t n; } AdapterList;
 
 /* adapters_drop in every case. */
 Exit adapters_take(const App *app, const char *const *texts, size_t n, AdapterList *out);

@@ -264,13 +264,25 @@ static Exit open_engine(Run *r)
     return code;
 }
 
+/* The answers, and what is recorded, take nobody's place. */
+static Exit check_outputs(const Run *r)
+{
+    const char *record = opt_text(r->app->options, OPT_RECORD);
+    const char *inputs[] = { strcmp(r->in, "-") ? r->in : NULL, NULL };
+    Exit code = output_check(r->app, r->out, r->loaded.model);
+    if (code == DONE && record) code = output_check(r->app, record, r->loaded.model);
+    if (code == DONE && record) code = output_check_inputs(r->app, record, inputs);
+    if (code == DONE && record) code = output_differs(r->app, record, r->out);
+    return code;
+}
+
 static Exit run_all(Run *r)
 {
     const mixt_job common = common_job(r->app->options);
     Exit code = load_model(r->app, r->model, false, &r->loaded);
     if (code == DONE && !r->loaded.info.tokenizer)
         code = complain(r->app, BAD_DATA, "%s: has no tokenizer; put its tokenizer.model beside it", r->model);
-    if (code == DONE) code = output_check(r->app, r->out, r->loaded.model);
+    if (code == DONE) code = check_outputs(r);
     if (code == DONE) code = lines_read(r->app, r->in, &r->loaded, &common, &r->lines);
     if (code == DONE && interrupt_pending()) code = INTERRUPTED;
     if (code == DONE) code = open_output(r);

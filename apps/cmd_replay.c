@@ -194,28 +194,25 @@ static Exit show_json(const App *app, const mixt_trace *trace, const mixt_replay
 /* ---- what becomes of it ---- */
 
 /* The model's next run begins with it. */
-static Exit choose(const App *app, const char *path, const mixt_trace *trace, const char *policy)
+static Exit choose(const App *app, const mixt_model *model, const mixt_trace *trace, const char *policy)
 {
-    Loaded     loaded = { 0 };
+    Exit       code = DONE;
     mixt_error error;
-    Exit       code = load_model(app, path, false, &loaded);
-    if (code == DONE) {
-        Buffer to = use_path(loaded.model);
-        if (!to.data)
-            code = complain(app, DISK, "%s: cannot be written beside, and there is no cache folder", path);
-        else if (mixt_use_learn(loaded.model, trace, policy, to.data, &error) != MIXT_OK)
-            code = problem(app, &error, NULL);
-        else remark(app, "%s: %s, and what the trace saw", to.data, policy);
-        buffer_free(&to);
-    }
-    load_free(&loaded);
+    Buffer     to = use_path(model);
+    if (!to.data)
+        code = complain(app, DISK, "%s: cannot be written beside, and there is no cache folder",
+                        opt_text(app->options, OPT_CHOOSE));
+    else if (mixt_use_learn(model, trace, policy, to.data, &error) != MIXT_OK)
+        code = problem(app, &error, NULL);
+    else remark(app, "%s: %s, and what the trace saw", to.data, policy);
+    buffer_free(&to);
     return code;
 }
 
-static Exit run(const App *app, const mixt_trace *trace)
+static Exit run(const App *app, const mixt_trace *trace, const mixt_model *model)
 {
     const Options *o        = app->options;
-    const char    *to       = opt_text(o, OPT_TRACE_OUTPUT), *model = opt_text(o, OPT_CHOOSE);
+    const char    *to       = opt_text(o, OPT_TRACE_OUTPUT);
     Progress       progress = progress_begin("replaying", false);
     mixt_replay    r;
     mixt_error     error;
@@ -229,15 +226,24 @@ static Exit run(const App *app, const mixt_trace *trace)
     return code == DONE && model ? choose(app, model, trace, r.rows[r.chosen].policy) : code;
 }
 
+static Exit check_output(const App *app, const char *to, const mixt_model *model)
+{
+    Exit code = output_check(app, to, model);
+    for (int i = 0; code == DONE && i < app->options->n_arguments; i++)
+        code = output_check_inputs(app, to, (const char *const[]){ app->options->arguments[i], NULL });
+    return code;
+}
+
 Exit cmd_replay(const App *app)
 {
-    const char *to    = opt_text(app->options, OPT_TRACE_OUTPUT);
-    mixt_trace *trace = NULL;
-    Exit        code  = take_trace(app, &trace);
-    if (code == DONE && to) code = output_check(app, to, NULL);
-    for (int i = 0; to && code == DONE && i < app->options->n_arguments; i++)
-        code = output_differs(app, to, app->options->arguments[i]);
-    if (code == DONE) code = run(app, trace);
+    const char *to     = opt_text(app->options, OPT_TRACE_OUTPUT), *model = opt_text(app->options, OPT_CHOOSE);
+    Loaded      loaded = { 0 };
+    mixt_trace *trace  = NULL;
+    Exit        code   = take_trace(app, &trace);
+    if (code == DONE && model) code = load_model(app, model, false, &loaded);
+    if (code == DONE && to) code = check_output(app, to, loaded.model);
+    if (code == DONE) code = run(app, trace, loaded.model);
     mixt_trace_free(trace);
+    load_free(&loaded);
     return code;
 }

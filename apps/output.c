@@ -8,17 +8,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adapters.h"
 #include "base/buffer.h"
 #include "base/io.h"
 
 /* Opens what will be written and lets go of it again: one door says whether that is possible. */
-static Exit try_output(const App *app, const char *path, const char *const *inputs)
+Exit output_check_inputs(const App *app, const char *path, const char *const *inputs)
 {
     Writer writer;
     Error  error;
     if (writer_open(path, inputs, &writer, &error) != OK) return base_problem(app, &error);
     writer_abandon(&writer);
     return DONE;
+}
+
+static Exit spare_adapters(const App *app, const char *path)
+{
+    const Value *given = &app->options->values[OPT_LORA];
+    AdapterList  list;
+    Exit         code = adapters_take(app, given->texts, given->n_texts, &list);
+    if (code == DONE && list.n) code = output_check_inputs(app, path, (const char *const *)list.paths);
+    adapters_drop(&list);
+    return code;
 }
 
 Exit output_check(const App *app, const char *path, const mixt_model *model)
@@ -32,8 +43,9 @@ Exit output_check(const App *app, const char *path, const mixt_model *model)
     size_t      n = 0;
     if (ids && ids[0] == '@') named[n++] = ids + 1;
     if (format) named[n++] = format;
-    const Exit code = try_output(app, path, named);
-    return code == DONE && model ? try_output(app, path, mixt_model_files(model)) : code;
+    Exit code = output_check_inputs(app, path, named);
+    if (code == DONE) code = spare_adapters(app, path);
+    return code == DONE && model ? output_check_inputs(app, path, mixt_model_files(model)) : code;
 }
 
 /* Where the bytes will go, without links and dots, also when no file is there yet.  NULL: nobody

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 
-from support import MIXT, Case, environment, main, make_tiny, mixt, model, scratch
+from support import MIXT, Case, environment, main, make_tiny, make_tiny_adapter, mixt, model, scratch
 
 IDS = "1,403,407"
 
@@ -76,6 +76,39 @@ class Spared(Case):
         self.assertEqual(len(parts), 3)
         for part in parts:
             self.refused("logits", os.path.join(where, parts[0]), "--ids", "5,6", "-o", os.path.join(where, part), where=where)
+
+    def test_an_adapter(self):
+        adapter, ids = self.path("adapter.gguf"), ("--ids", "1,5,9")
+        make_tiny_adapter.make_adapter(adapter, make_tiny.SHAPES["mixtral"])
+        make_tiny.make_gguf(self.path("mixtral.gguf"), make_tiny.SHAPES["mixtral"])
+        os.symlink("adapter.gguf", self.path("soft-adapter.gguf"))
+        with open(self.path("in.jsonl"), "w") as file:
+            file.write('{"prompt": "a", "max_tokens": 1}\n')
+        for named in (adapter, adapter + ":0.5"):
+            lora = (self.path("mixtral.gguf"), "--lora", named)
+            for out in (adapter, self.path("soft-adapter.gguf")):
+                self.refused("logits", *lora, *ids, "-o", out)
+                self.refused("routes", *lora, *ids, "-o", out)
+                self.refused("routes", *lora, *ids, "-o", self.path("new.npy"), "--record", out)
+                self.refused("run", *lora, "Once", "-n", 1, "--record", out)
+                self.refused("batch", *lora, self.path("in.jsonl"), out)
+
+    def test_the_model_chosen_for(self):
+        trace = self.path("t.trace")
+        self.expect(mixt("routes", self.model, "--ids", IDS, "-o", self.path("o.npy"), "--record", trace), 0)
+        for name in ("m.gguf", "soft.gguf", "hard.gguf"):
+            self.refused("replay", trace, "--choose", self.model, "-o", self.path(name))
+        self.refused("replay", trace, trace, "-o", trace)
+
+    def test_prompts_and_answers(self):
+        prompts, answers = self.path("in.jsonl"), self.path("out.jsonl")
+        with open(prompts, "w") as file:
+            file.write('{"prompt": "a", "max_tokens": 1}\n')
+        os.symlink("in.jsonl", self.path("in-too.jsonl"))
+        for record in (prompts, self.path("in-too.jsonl"), self.model):
+            self.refused("batch", self.model, prompts, answers, "--record", record)
+        for record in (answers, self.path("../spared/out.jsonl")):
+            self.refused("batch", self.model, prompts, answers, "--record", record, part="same file as the output")
 
     def test_two_outputs(self):
         os.symlink("new.npy", self.path("later.npy"))
