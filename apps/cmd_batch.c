@@ -227,14 +227,15 @@ static Exit report_json(const Run *r)
     return json_print(r->app, &json);
 }
 
-/* The first few, for whoever watches; all are in the file. */
-static void remark_problems(const Run *r)
+/* The first few, for whoever watches; all are in the file.  Of lines that were jobs, or of those that were none. */
+static void remark_problems(const Run *r, bool jobs)
 {
     enum { SHOWN_MAX = 5 };
     size_t n = 0;
     for (size_t i = r->n_kept; i < r->lines.n; i++) {
         const BatchLine *line = &r->lines.all[i];
-        if (line->problem && n++ < SHOWN_MAX) remark(r->app, "%s: line %zu: %s", r->in, line->number, line->problem);
+        if (!line->problem || jobs != (line->job.done != NULL)) continue;
+        if (n++ < SHOWN_MAX) remark(r->app, "%s: line %zu: %s", r->in, line->number, line->problem);
     }
     if (n > SHOWN_MAX) remark(r->app, "and %zu more; each has its error in %s", n - SHOWN_MAX, r->out);
 }
@@ -286,10 +287,11 @@ static Exit run_all(Run *r)
     if (code == DONE) code = lines_read(r->app, r->in, &r->loaded, &common, &r->lines);
     if (code == DONE && interrupt_pending()) code = INTERRUPTED;
     if (code == DONE) code = open_output(r);
-    if (code == DONE) remark_problems(r);
+    if (code == DONE) remark_problems(r, false);
     if (code == DONE) code = open_engine(r);
     if (code == DONE) code = record_open(r->app, &r->loaded, &r->record);
     if (code == DONE) code = run_batch(r);
+    remark_problems(r, true);
     use_keep(r->app, &r->loaded);
     const Exit recorded = record_close(r->app, &r->record);
     code = close_output(r, code);

@@ -70,7 +70,8 @@ class Damage(Case):
         offset, n_bytes = slabs(packed)[0, expert]
         flip(packed, offset + n_bytes // 2)
         os.remove(out)
-        self.expect(mixt("batch", packed, given, out, *STREAMED), 1)
+        done = self.expect(mixt("batch", packed, given, out, *STREAMED), 1)
+        self.assertRegex(done.stderr.decode(), rf"faults\.in: line \d+: .*layer 0, expert {expert}: expected checksum")
         for text, needed, one, got in zip(TEXTS, asked, want, answers(out)):
             if expert in needed:
                 self.assertIn(f"layer 0, expert {expert}: expected checksum", got["error"], text)
