@@ -59,8 +59,8 @@ static Status out_of_range(const Option *o, const char *where, const char *text,
                     o->min, o->max, text);
     const int64_t most = o->max < 0x1p63 ? (int64_t)o->max : INT64_MAX;
     return fail(error, BAD_ARGUMENT,
-                "%s: expected a whole number from %.0f to %" PRId64 ", found '%s'", where, o->min,
-                most, text);
+                "%s: expected a whole number%s from %.0f to %" PRId64 ", found '%s'", where,
+                o->kind == SIZE ? ", perhaps with K, M or G behind it," : "", o->min, most, text);
 }
 
 static Status set_number(const Option *o, const char *where, const char *text, Value *value,

@@ -115,7 +115,8 @@ class Mistakes(Case):
                 (["-n", "+1"], ["'+1'"]), (["-n", ""], ["''"]), (["-n", "9999999999999999999"], ["from 0 to"]),
                 (["--top-p", "1.5"], ["from 0 to 1", "'1.5'"]), (["--temp", "nan"], ["'nan'"]),
                 (["--temp", "0x1"], ["'0x1'"]), (["--temp", "1,5"], ["'1,5'"]), (["--kv", "f64"], ["f32, f16 or q8_0", "'f64'"]),
-                (["--ctx", "8Q"], ["'8Q'"]), (["--ctx", "8000G"], ["from 0 to"]), (["--experts=all"], ["tokens", "'all'"]),
+                (["--ctx", "8Q"], ["'8Q'"]), (["--ctx", "8000G"], ["from 0 to"]),
+                (["--memory", "1.5GiB"], ["--memory", "whole number", "K, M or G", "'1.5GiB'"]), (["--experts=all"], ["tokens", "'all'"]),
                 (["--chat=maybe"], ["on or off", "'maybe'"])):
             self.one_line(self.expect(mixt("run", "m", "p", *words), 64), *parts)
 
