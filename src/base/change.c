@@ -81,9 +81,14 @@ Status file_punch(const File *file, int64_t offset, int64_t n_bytes, Error *erro
     return why ? change_fail(file->path, "give its room back", why, error) : OK;
 }
 
+/* What is behind a link first: the other way round nobody would know any more where it is. */
 Status file_remove(const char *path, Error *error)
 {
-    const int why = fault(IO_REMOVE, NULL);
-    if (why || (unlink(path) && errno != ENOENT)) return change_fail(path, "remove", why ? why : errno, error);
-    return OK;
+    int why = fault(IO_REMOVE, NULL);
+    char *behind = why ? NULL : realpath(path, NULL);
+    if (!why && !behind && errno != ENOENT) why = errno;
+    if (behind && unlink(behind) && errno != ENOENT) why = errno;
+    if (!why && unlink(path) && errno != ENOENT) why = errno;
+    free(behind);
+    return why ? change_fail(path, "remove", why, error) : OK;
 }

@@ -93,6 +93,7 @@ Status file_sync(const File *file, Error *error);
 /* Gives the room of these bytes back to the disk: they are zeros from now on, the file stays as long as it was.
  * UNSUPPORTED where the file system cannot; n_bytes 0 asks for nothing but that. */
 Status file_punch(const File *file, int64_t offset, int64_t n_bytes, Error *error);
+/* The file, and a link to it where `path` is one.  It may be gone already. */
 Status file_remove(const char *path, Error *error);
 
 /* ---- faults, for tests ---- */

@@ -44,6 +44,22 @@ class Pack(Case):
         self.assertFalse(os.path.exists(to))
         self.assertEqual(contents(source), contents(self.gguf))
 
+    def test_in_place_through_a_link(self):
+        """As in a cache of downloads: what is behind the link has given its room away, so it goes too."""
+        os.makedirs(scratch("blobs"), exist_ok=True)
+        blob, link, to = scratch("blobs/blob"), scratch("link.gguf"), scratch("link.mixt")
+        with open(blob, "wb") as file:
+            file.write(contents(self.gguf))
+        os.symlink("blobs/blob", link)
+        self.expect(mixt("pack", link, to, "--in-place"), 0)
+        self.assertEqual((os.path.lexists(link), os.listdir(scratch("blobs"))), (False, []))
+        self.assertEqual(contents(to), contents(self.packed))
+        os.rename(to, blob)
+        os.symlink("blobs/blob", to)
+        self.expect(mixt("unpack", to, link, "--in-place"), 0)
+        self.assertEqual((os.path.lexists(to), os.listdir(scratch("blobs"))), (False, []))
+        self.assertEqual(contents(link), contents(self.gguf))
+
     def test_killed_and_given_again(self):
         source, to = scratch("killed.gguf"), scratch("killed.mixt")
         big = model("big.gguf", "--layers", 12, "--experts", 16)
