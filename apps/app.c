@@ -110,6 +110,7 @@ void interrupt_listen(void)
     if (sigaction(SIGHUP, NULL, &before) || before.sa_handler != SIG_IGN)   /* nohup: goes on */
         listen_to(SIGHUP, on_end);
     signal(SIGPIPE, SIG_IGN);                   /* a closed pipe is an error of write()     */
+    signal(SIGXFSZ, SIG_IGN);                   /* so is a file that may not be so long     */
 }
 
 bool interrupt_pending(void)

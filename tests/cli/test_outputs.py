@@ -131,6 +131,16 @@ class Spared(Case):
             self.one_line(self.expect(done, 64), "standard output is the same file")
             self.assertEqual(contents(self.model), before)
 
+    def test_a_file_that_may_not_grow(self):
+        """ulimit -f: a sentence as of a full disk, and no half a file."""
+        before = sorted(os.listdir(self.folder))
+        for command in ("pack m.gguf m.mixt", "synth -o new.gguf", "pack m.gguf m.mixt --in-place"):
+            done = subprocess.run(["sh", "-c", f"ulimit -f 200; '{MIXT}' {command}"], cwd=self.folder, env=environment(),
+                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+            self.one_line(self.expect(done, 74), "File too large")
+            self.assertEqual([name for name in sorted(os.listdir(self.folder)) if name != "m.mixt.part"], before)
+        self.assertEqual(contents(self.model), contents(model()))
+
     def test_what_is_no_input_may_be_replaced(self):
         out = self.path("old.npy")
         with open(out, "w") as file:
