@@ -185,7 +185,8 @@ typedef struct mixt_plan_options {
 } mixt_plan_options;
 
 /* One pass over the network: the sum behind a speed.  With cores = hypot(memory_s, compute_s) + other_s it takes
- * seconds = max(cores, disk_s + cores * r), r being the share of the layers in which the disk has nothing to read. */
+ * seconds = cores * r + hypot(cores * (1 - r), disk_s), r being the share of the layers in which the disk has
+ * nothing to read. */
 typedef struct mixt_plan_step {
     int64_t n_rows, n_before;           /* rows, and positions before them                      */
     double  experts;                    /* different ones that a layer touches, expected        */

@@ -166,11 +166,11 @@ static Status take_machine(const mixt_plan_options *o, mixt_plan_info *info, Pla
     const mixt_machine *m = o->machine;
     info->n_threads = o->n_threads ? o->n_threads : m && m->n_allowed > 0 ? m->n_allowed : pool_cores();
     if (!m) {                           /* places only: forget_speeds takes the rest away  */
-        *out = (PlanMachine){ 1, 1, 1, 1 };
+        *out = (PlanMachine){ 1, 1, 1, 1, NULL };
         return OK;
     }
     *out = (PlanMachine){ rate_at(m->read, m->n_read, info->n_threads), rate_at(m->int8, m->n_int8, info->n_threads),
-                          rate_at(m->f32, m->n_f32, info->n_threads), o->disk_per_s };
+                          rate_at(m->f32, m->n_f32, info->n_threads), o->disk_per_s, m->cpu_set };
     if (!(out->read_bytes > 0 && out->int8_products > 0 && out->f32_products > 0))
         return fail(error, BAD_ARGUMENT, "plan: the machine's profile lacks a rate of reading or of products");
     info->disk_measured = o->disk_per_s > 0 || disk_at(m) > 0;

@@ -5,8 +5,9 @@
  * row.  A core does both at once, but neither hides the other wholly: where both took the same
  * time, steps of 1 to 512 rows take 1.4 times as long, which the root of the sum of squares
  * says too, and it says little more than the larger one where they differ.  The disk reads beside
- * both what the layers ahead are guessed to want; where all of that is in memory already, it rests
- * until the next router is asked.  Cores arrange what has come. */
+ * both what the layers ahead are guessed to want, and likewise hides nothing wholly: what it writes
+ * takes from what memory can give, and asking it takes cores.  Where all of what is wanted is in
+ * memory already, it rests until the next router is asked.  Cores arrange what has come. */
 #include "plan/plan.h"
 
 #include "plan/rates.h"
@@ -52,6 +53,7 @@ static bool has_blocks(Format format)
 static void add_class(const Pass *p, PlanClass class, double share, double used, double n_rows)
 {
     const PlanModel *m = p->model;
+    const FormatRate *rates = format_rates(p->machine->cpu_set);
     const double rows = share > 0 ? used * n_rows / share : 0, unpacking = rows > 0 ? (rows + 1) / rows : 1;
     for (int f = 0; f < N_FORMATS; f++) {
         const double bytes = (double)m->bytes[class][f] * share;
@@ -60,8 +62,8 @@ static void add_class(const Pass *p, PlanClass class, double share, double used,
         if (bytes == 0) continue;
         p->step->weight_bytes += bytes;
         p->step->products += products;
-        p->step->memory_s += bytes / (p->machine->read_bytes * format_rates[f].read);
-        p->step->product_s += unpacking * products / (peak * format_rates[f].peak);
+        p->step->memory_s += bytes / (p->machine->read_bytes * rates[f].read);
+        p->step->product_s += unpacking * products / (peak * rates[f].peak);
     }
 }
 
@@ -131,7 +133,8 @@ static void make_step(const Pass *p, const PlanWish *wish, double resident, bool
     s->other_s = (double)m->n_layers * layer_other_s + s->disk_bytes / (p->machine->read_bytes * arrange_share);
     s->disk_s = s->disk_bytes > 0 ? s->disk_bytes / (p->machine->disk_bytes * disk_share) : 0;
     const double cores_s = hypot(s->memory_s, s->product_s) + s->other_s;
-    s->step_s = fmax(cores_s, s->disk_s + cores_s * disk_rests(m, s, resident));
+    const double alone_s = cores_s * disk_rests(m, s, resident);
+    s->step_s = alone_s + hypot(cores_s - alone_s, s->disk_s);
     s->tokens_per_s = R / s->step_s;
 }
 

@@ -52,6 +52,7 @@ int64_t plan_kv_bytes(const PlanModel *model, Format kv, int64_t n_context, int6
 typedef struct PlanMachine {
     double read_bytes, int8_products, f32_products;     /* a multiply-accumulate is 2 products */
     double disk_bytes;
+    const char *cpu_set;                /* whose instructions compute; NULL: see format_rates() */
 } PlanMachine;
 
 typedef struct PlanWish {

@@ -11,7 +11,8 @@ typedef struct FormatRate {
     double peak;                        /* of the peak of products, int8 where there are blocks */
 } FormatRate;
 
-extern const FormatRate format_rates[N_FORMATS];
+/* For the instructions that compute, "avx2"; NULL or one nobody measured: those of AVX-512.  [N_FORMATS] */
+const FormatRate *format_rates(const char *cpu_set);
 extern const double attend_read[N_FORMATS];     /* of a plain read: keys and values in the cache */
 extern const double attend_peak;        /* of the peak in floats, rows of a prompt         */
 extern const double layer_other_s;      /* per layer and step: what is no product          */
