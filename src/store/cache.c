@@ -3,10 +3,10 @@
  * read when they are needed, or before.
  *
  * Reachable, not resident.  Memory is one range of addresses cut into places, each large enough for the largest
- * expert.  A place takes memory only for the expert in it, so that layers with smaller experts leave more of them in
- * the same room; what a larger one before it left behind goes to the next who is short of memory.  An expert travels:
- * it is hinted (or pinned), gets a place, perhaps that of another which the policy gives up (policy.h), is read
- * (reader.h), and is here.  Everything below is done by the thread that asks; only blocks are read by others.
+ * expert.  A large place takes memory only for the expert in it, so that layers with smaller experts leave more of them
+ * in the same room; what a larger one before it left behind goes to the next who is short of memory.  An expert
+ * travels: it is hinted (or pinned), gets a place, perhaps that of another which the policy gives up (policy.h), is
+ * read (reader.h), and is here.  Everything below is done by the thread that asks; only blocks are read by others.
  *
  * Who may take whose place
  *     needed      anybody's who is not pinned and not needed now
@@ -109,6 +109,8 @@ static int64_t taken_by(const DeviceOps *ops, const ExpertExtents *e, int64_t pa
     return round_up(layout(ops, e, at), page);
 }
 
+/* Memory comes in huge pages.  A place that is not made of them shares its last one with the next, so what is left over
+ * in it cannot be another's: then every expert takes a whole place. */
 typedef struct Range { int64_t least, most, page; } Range;
 
 static Range sizes_of(Device *device, const StoreSource *source)
@@ -124,6 +126,7 @@ static Range sizes_of(Device *device, const StoreSource *source)
         if (r.most < HUGE_ROOM) break;
         r.page = ROOM_ALIGN;
     }
+    if (r.page == SMALL_PAGE) r.least = r.most;
     return r;
 }
 
@@ -200,25 +203,17 @@ static void give_spare_back(Cache *c, Place *p)
     c->ops->clear_room(c->device, p->at + p->held_bytes, spare);
 }
 
-/* Each move may leave a mapping more, of which a process has 65,530: with so many places memory is given back instead,
- * and other taken. */
-static void move_memory(Cache *c, Place *from, Place *to, int64_t n_bytes)
-{
-    enum { MOVING_PLACES = 4096 };
-    from->held_bytes -= n_bytes;
-    if (c->n_places <= MOVING_PLACES)
-        c->ops->move_room(c->device, from->at + from->held_bytes, to->at + to->held_bytes, n_bytes);
-    else c->ops->clear_room(c->device, from->at + from->held_bytes, n_bytes);
-    to->held_bytes += n_bytes;
-}
-
 /* First what others have and do not need, then new. */
 static void take_memory(Cache *c, Place *p, int64_t need)
 {
     for (int i = 0; i < c->n_places && p->held_bytes < need; i++) {
         Place *q = &c->places[i];
         const int64_t spare = q == p ? 0 : spare_in(c, q), missing = need - p->held_bytes;
-        if (spare > 0) move_memory(c, q, p, spare < missing ? spare : missing);
+        const int64_t moves = spare < missing ? spare : missing;
+        if (moves <= 0) continue;
+        q->held_bytes -= moves;
+        c->ops->move_room(c->device, q->at + q->held_bytes, p->at + p->held_bytes, moves);
+        p->held_bytes += moves;
     }
     if (p->held_bytes >= need) return;
     c->held_bytes += need - p->held_bytes;
@@ -720,7 +715,7 @@ static Status make_places(Cache *c, Error *error)
     }
     for (int i = 0; i < c->n_all; i++) {
         c->where[i] = -1;
-        c->needs[i] = taken_by(c->ops, &c->experts[i], c->page_bytes);
+        c->needs[i] = c->page_bytes == SMALL_PAGE ? c->place_bytes : taken_by(c->ops, &c->experts[i], c->page_bytes);
     }
     for (int i = 0; i < c->n_all; i++) {                /* so that no shape is refused later        */
         const Extent *parts[] = { &c->experts[i].gate, &c->experts[i].up, &c->experts[i].down };

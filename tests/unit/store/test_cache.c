@@ -140,6 +140,8 @@ static Status sweep_step(Store *s, bool another, bool compare, Error *error)
     ExpertId ids[N_EXPERTS];
     s->ops->begin(s, true);
     for (int layer = 0; layer < N_LAYERS; layer++) {
+        for (int e = 0; e < N_EXPERTS; e++) ids[e] = (ExpertId){ (int16_t)layer, (int16_t)e };
+        s->ops->hint(s, ids, N_EXPERTS, HINT_NEEDED);
         for (int ahead = 1; ahead <= 2; ahead++) {
             if (layer + ahead >= N_LAYERS && !another) continue;
             for (int e = 0; e < N_EXPERTS; e++)
