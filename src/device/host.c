@@ -102,7 +102,8 @@ void host_clear_room(Device *d, void *at, int64_t n_bytes)
 }
 
 /* A huge page at a time: what was moved once is a mapping of its own, and Linux before 6.17 moves out of one only.  It
- * may fail when the addresses it was to move to are gone already; then they are mapped anew. */
+ * may fail when the addresses it was to move to are gone already; then they are mapped anew.  That needs no looking
+ * at: no more is asked for than went, and where mappings run short mremap has failed before it took anything. */
 void host_move_room(Device *d, void *from, void *to, int64_t n_bytes)
 {
 #ifdef MREMAP_DONTUNMAP
@@ -111,7 +112,7 @@ void host_move_room(Device *d, void *from, void *to, int64_t n_bytes)
         char *old = (char *)from + at, *new = (char *)to + at;
         if (mremap(old, n, n, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, new) != MAP_FAILED) continue;
         host_clear_room(d, old, (int64_t)n);            /* other memory comes when it is written to */
-        mmap(new, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+        (void)mmap(new, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
         madvise(new, n, MADV_HUGEPAGE);
     }
 #else
