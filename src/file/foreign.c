@@ -15,6 +15,7 @@ static const Mark marks[] = {
     MARK("version https://git-lfs",
          "a Git LFS pointer (the file itself was not fetched: git lfs pull)"),
     MARK("MIXTTAKE", "what is left of a model that mixt pack --in-place is moving (the same command goes on)"),
+    MARK("MIXTGIVE", "the part that mixt unpack --in-place has made so far (the same command goes on)"),
     MARK("PK\003\004", "a zip archive (a PyTorch checkpoint?)"),
     MARK("\x80\002", "a Python pickle (a PyTorch checkpoint?)"),
     MARK("\x80\003", "a Python pickle (a PyTorch checkpoint?)"),

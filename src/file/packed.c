@@ -15,7 +15,7 @@ enum { PACKED_PARTS_MAX = CATALOG_FILES_MAX - 1 };
 
 static const uint64_t bytes_max = (uint64_t)1 << 56;    /* sums and sixteenfold rows stay within 63 bits */
 
-const char packed_magic[8] = "MIXTPACK", packed_mark_magic[8] = "MIXTTAKE";
+const char packed_magic[8] = "MIXTPACK", packed_mark_magic[8] = "MIXTTAKE", packed_given_magic[8] = "MIXTGIVE";
 
 /* ---- head ---- */
 

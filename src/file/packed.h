@@ -55,7 +55,7 @@ typedef struct PackedSlab {
 /* What ties the rest of a GGUF file that is being packed in place to the packed file; lies over its first bytes. */
 typedef struct PackedMark { char magic[8]; uint64_t id; uint32_t part, n_parts; } PackedMark;
 
-extern const char packed_magic[8], packed_mark_magic[8];
+extern const char packed_magic[8], packed_mark_magic[8], packed_given_magic[8];
 
 /* ---- opened ---- */
 

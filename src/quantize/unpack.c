@@ -4,10 +4,10 @@
  * In place it goes as in pack.c, the other way round.  The notes are in the packed file here too, for a GGUF file has
  * no room for any:
  *
- *     PATH.part   runs                                                          sync
+ *     PATH.part   runs, but a mark for a part's first bytes                     sync
  *     source      head ("unpacking"), note: 0 slabs are gone                    sync
  *     a layer     rows, sync; note: n slabs are gone, sync; their room is given back
- *     the end     every PATH.part becomes PATH; the source is removed */
+ *     the end     the first bytes; every PATH.part becomes PATH; the source is removed */
 #include "quantize/pack_parts.h"
 
 #include "base/checksum.h"
@@ -66,12 +66,20 @@ static Status name_parts(Unpacking *u, const char *to, Error *error)
 
 typedef struct RunJob { Unpacking *u; const PackedRun *run; } RunJob;
 
+/* Nobody takes half a GGUF for a model: until the rest is there its first bytes are a mark. */
+static bool begins_part(const PackedRun *run)
+{
+    return run->begin == 0 && run->n_bytes >= sizeof packed_given_magic;
+}
+
 static Status copy_piece(void *arg, int64_t i, char *room, Error *error)
 {
     const RunJob *job = arg;
     const CargoPiece piece = piece_of(job->run->n_bytes, i);
     TRY(file_read(&job->u->packed->file, (int64_t)(job->run->offset + piece.at), room, (size_t)piece.n_bytes, error));
     job->u->sums[i] = checksum(room, (size_t)piece.n_bytes);
+    if (job->u->options->in_place && begins_part(job->run) && i == 0)
+        memcpy(room, packed_given_magic, sizeof packed_given_magic);
     return writer_put_at(&job->u->outs[job->run->part], (int64_t)(job->run->begin + piece.at), room,
                          (size_t)piece.n_bytes, error);
 }
@@ -192,6 +200,18 @@ static Status begin_in_place(Unpacking *u, Error *error)
     return file_sync(&u->source, error);
 }
 
+static Status put_first_bytes(Unpacking *u, Error *error)
+{
+    char first[sizeof packed_given_magic];
+    for (uint64_t i = 0; i < u->tables.head.n_runs; i++) {
+        const PackedRun *run = &u->tables.runs[i];
+        if (!begins_part(run) || u->there[run->part]) continue;
+        TRY(file_read(&u->packed->file, (int64_t)run->offset, first, sizeof first, error));
+        TRY(writer_put_at(&u->outs[run->part], 0, first, sizeof first, error));
+    }
+    return OK;
+}
+
 static Status unpack_in_place(Unpacking *u, Error *error)
 {
     const bool taking = u->packed->head.state == PACKED_UNPACKING;
@@ -205,6 +225,7 @@ static Status unpack_in_place(Unpacking *u, Error *error)
         TRY(put_note(u, end, error));
         TRY(give_back(u, first, end, error));
     }
+    TRY(put_first_bytes(u, error));
     TRY(commit_all(u, error));
     return file_remove(u->from, error);
 }

@@ -407,7 +407,7 @@ static void goes_on_after(Job job, const char *from, const char *want, int code)
             hit = n_calls > at;
             disarm(NULL);
         }
-        /* Nobody takes what is left of the source for a model. */
+        /* Nobody takes what is left of the source for a model, or what there is of the target. */
         Catalog c;
         const bool finished = !exists(source);
         if (!finished && catalog_open(source, &c, NULL) == OK) {
@@ -415,6 +415,12 @@ static void goes_on_after(Job job, const char *from, const char *want, int code)
             catalog_close(&c);
             expect_same_source(from, source, "a source that opens");
         }
+        char *part = part_path(to);
+        if (catalog_open(part, &c, NULL) == OK) {
+            catalog_close(&c);
+            expect_same_source(want, part, "a target that opens before it has its name");
+        }
+        free(part);
         if (!finished) {
             if (job(source, to, &in_place, &error) != OK) fail_msg("call %d, code %d: %s", at, code, error.text);
         }
@@ -676,6 +682,9 @@ static void test_stopped(void **state)
 
     expect_refusal(unpack_model(to, source, &stops, &e), CANCELLED, &e, "stopped");
     expect_refusal(catalog_open(to, &c, &e), BAD_FILE, &e, "mixt unpack --in-place");
+    free(part);
+    part = part_path(source);
+    expect_refusal(catalog_open(part, &c, &e), BAD_FILE, &e, "mixt unpack --in-place has made so far");
     expect_refusal(unpack_model(to, scratch_file("elsewhere"), &in_place, &e), NOT_FOUND, &e, "the other half");
     unpacks(to, source, &in_place);
     expect_same_file(gguf, source, "stopped and gone on");
