@@ -27,6 +27,7 @@ typedef struct Run {
     size_t      n_written, n_kept;      /* lines that are in the file; of an earlier run   */
     size_t      n_failed;               /* whose job ended with an error                   */
     Writer      writer;
+    bool        writing;                /* what is in the file up to `offset` is ours      */
     int64_t     offset;
     Error       disk;                   /* why nothing more can be written                 */
     Progress    bar;
@@ -100,16 +101,15 @@ static Exit open_output(Run *r)
     if (writer_reopen(r->out, inputs, &r->writer, &error) != OK) return base_problem(r->app, &error);
     Exit code = input_read(r->app, r->writer.temporary, &part);
     if (code == DONE && opt_flag(r->app->options, OPT_RESUME)) code = keep_earlier(r, &part);
-    else if (code == DONE && part.n_bytes) {
+    else if (code == DONE && part.n_bytes)
         code = complain(r->app, USAGE, "%s: an earlier run was stopped; --resume goes on with it, or remove the file",
                         r->writer.temporary);
-        r->offset = (int64_t)part.n_bytes;          /* it is worth keeping                        */
-    }
+    r->writing = code == DONE;
     buffer_free(&part);
     return code;
 }
 
-/* All lines are there: the file gets its name. Otherwise what there is stays for --resume, unless it is nothing. */
+/* All lines are there: the file gets its name. Otherwise whole lines stay for --resume. */
 static Exit close_output(Run *r, Exit code)
 {
     Error error = { 0 };
@@ -118,9 +118,9 @@ static Exit close_output(Run *r, Exit code)
         return writer_commit(&r->writer, &error) == OK ? code : base_problem(r->app, &error);
     }
     char *part = strdup(r->writer.temporary);
+    if (r->writing) writer_cut(&r->writer, r->offset, &error);      /* half a line: --resume leaves it out, too */
     writer_abandon(&r->writer);
-    if (part && r->offset == 0) unlink(part);
-    else if (part && r->n_written < r->lines.n && r->n_written > 0)
+    if (part && r->writing && r->n_written < r->lines.n && r->n_written > 0)
         remark(r->app, "%zu of %zu answers are in %s; the same command with --resume goes on", r->n_written, r->lines.n,
                part);
     free(part);

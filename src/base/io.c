@@ -210,6 +210,14 @@ static char *destination(const char *path)
     return strdup(path);
 }
 
+/* Who wrote nothing removes the name: a lock on what has none keeps nobody out. */
+static bool has_name(int fd, const char *path)
+{
+    struct stat held, named;
+    return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_dev == named.st_dev &&
+           held.st_ino == named.st_ino;
+}
+
 /* Not mkstemp: its files are private, and asking for the umask disturbs other threads. */
 static Status create(Writer *w, const struct stat *replaced, Error *error)
 {
@@ -221,9 +229,13 @@ static Status create(Writer *w, const struct stat *replaced, Error *error)
         w->temporary = NULL;
         return writer_fail(w, "create", code, error);
     }
-    if (w->stays && !lock_now(w->fd, LOCK_EX))
-        return fail(error, BAD_ARGUMENT, "%s: expected nobody else to write it, found another process at it",
-                    w->temporary);
+    if (w->stays && !(lock_now(w->fd, LOCK_EX) && has_name(w->fd, w->temporary))) {
+        const Status status = fail(error, BAD_ARGUMENT, "%s: expected nobody else to write it, found another process "
+                                   "at it", w->temporary);
+        free(w->temporary);             /* it is theirs: abandon must not unlink its name */
+        w->temporary = NULL;
+        return status;
+    }
     if (replaced && fchmod(w->fd, replaced->st_mode & 0777))
         return writer_fail(w, "set the permissions", errno, error);
     return OK;
@@ -390,8 +402,10 @@ Status writer_commit(Writer *w, Error *error)
 
 void writer_abandon(Writer *w)
 {
-    if (w->fd >= 0) close(w->fd);
-    if (w->temporary && !w->stays) unlink(w->temporary);
+    struct stat info;
+    const bool stays = w->stays && w->fd >= 0 && fstat(w->fd, &info) == 0 && info.st_size > 0;
+    if (w->temporary && !stays) unlink(w->temporary);
+    if (w->fd >= 0) close(w->fd);       /* and its lock                                           */
     free(w->path);
     free(w->temporary);
     free(w->buffer);

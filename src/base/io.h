@@ -55,7 +55,7 @@ typedef struct Writer {
     char   *buffer;             /* [WRITER_BUFFER_BYTES]                                   */
     size_t  n_buffered;
     bool    failed;             /* a call failed: commit refuses from then on              */
-    bool    stays;              /* what is there when it is abandoned                      */
+    bool    stays;              /* what there is when it is abandoned, if there is any    */
 } Writer;
 
 enum { WRITER_BUFFER_BYTES = 1 << 20 };
@@ -78,7 +78,8 @@ Status writer_put_at(Writer *writer, int64_t offset, const void *bytes, size_t n
 Status writer_sync(Writer *writer, Error *error);
 Status writer_cut(Writer *writer, int64_t n_bytes, Error *error);       /* what was written, to this length */
 /* Like writer_open, but the temporary is PATH.part: it is taken up where there is one, and stays when the writer is
- * abandoned.  For work that can go on where it stopped.  BAD_ARGUMENT when another process is at it. */
+ * abandoned, unless it is empty.  For work that can go on where it stopped.  BAD_ARGUMENT when another process is at
+ * it. */
 Status writer_reopen(const char *path, const char *const *inputs, Writer *out, Error *error);
 /* PATH.part; the caller frees; NULL: no memory. */
 char *part_path(const char *path);

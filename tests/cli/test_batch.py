@@ -214,6 +214,20 @@ class Stopping(Case):
         self.expect(mixt("batch", model(), write("other.in", self.LINES[1:4]), out, "--resume"), 65)
         self.assertEqual(len(read(out)), 4)
 
+    def test_answers_to_another_input_stay(self):
+        out = fresh("mine.out")
+        write("long.in", self.LINES)
+        if self.stop(out, signal.SIGINT)[1] == 0:
+            self.skipTest("it was done before it could be stopped")
+        with open(out + ".part", "rb") as file:
+            before = file.read()
+        for first in (1, 0):                                        # another at the first line, another at the second
+            other = self.LINES[first:first + 1] + self.LINES[2:]
+            self.one_line(self.expect(mixt("batch", model(), write("other.in", other), out, "--resume"), 65),
+                          "expected the answer to line")
+            with open(out + ".part", "rb") as file:
+                self.assertEqual(file.read(), before)
+
 
 class Speculation(Case):
     def test_guesses_do_not_change_the_text(self):
