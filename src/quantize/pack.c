@@ -3,7 +3,7 @@
  *
  * In place it goes layer by layer instead, and what is written must be on the disk before anything is given up:
  *
- *     PATH.part   head ("packing"), tables, runs, note: 0 slabs are here      sync
+ *     PATH.part   runs, tables, note: 0 slabs are here, sync; head ("packing")  sync
  *     source      its first bytes become a mark; the runs' room is given back  sync
  *     a layer     slabs and their checksums, sync; note: n slabs are here, sync; the source's room is given back
  *     the end     checksums, sync; head ("whole"), sync; PATH.part becomes PATH; the source is removed
@@ -30,6 +30,7 @@ typedef struct Packing {
     uint64_t   *sums;                   /* of the pieces of a run                            */
     uint64_t    n_done;                 /* slabs that need not be moved                      */
     int         note;                   /* the one written last                              */
+    bool        began;                  /* what is in the temporary is of this run           */
     bool        taking;                 /* the source is marked: it goes on, or nothing      */
 } Packing;
 
@@ -72,7 +73,7 @@ static Status still_so(const Packing *p, Error *error)
 
 /* ---- runs ---- */
 
-typedef struct RunJob { Packing *p; const PackedRun *run; } RunJob;
+typedef struct RunJob { Packing *p; const PackedRun *run; bool only_sums; } RunJob;
 
 static Status copy_piece(void *arg, int64_t i, char *room, Error *error)
 {
@@ -81,19 +82,25 @@ static Status copy_piece(void *arg, int64_t i, char *room, Error *error)
     TRY(file_read(&job->p->sources[job->run->part], (int64_t)(job->run->begin + piece.at), room, (size_t)piece.n_bytes,
                   error));
     job->p->sums[i] = checksum(room, (size_t)piece.n_bytes);
+    if (job->only_sums) return OK;
     return writer_put_at(&job->p->out, (int64_t)(job->run->offset + piece.at), room, (size_t)piece.n_bytes, error);
+}
+
+static Status do_runs(Packing *p, bool only_sums, Error *error)
+{
+    for (uint64_t i = 0; i < p->tables.head.n_runs; i++) {
+        PackedRun *run = &p->tables.runs[i];
+        RunJob job = { p, run, only_sums };
+        TRY(mover_run(p->haul.mover, copy_piece, &job, (int64_t)checksum_n_pieces((size_t)run->n_bytes), error));
+        run->checksum = checksum_of_pieces(p->sums, (size_t)run->n_bytes);
+        if (!only_sums) TRY(meter_add(&p->meter, (int64_t)run->n_bytes, error));
+    }
+    return OK;
 }
 
 static Status copy_runs(Packing *p, Error *error)
 {
-    for (uint64_t i = 0; i < p->tables.head.n_runs; i++) {
-        PackedRun *run = &p->tables.runs[i];
-        RunJob job = { p, run };
-        TRY(mover_run(p->haul.mover, copy_piece, &job, (int64_t)checksum_n_pieces((size_t)run->n_bytes), error));
-        run->checksum = checksum_of_pieces(p->sums, (size_t)run->n_bytes);
-        TRY(meter_add(&p->meter, (int64_t)run->n_bytes, error));
-    }
-    return OK;
+    return do_runs(p, false, error);
 }
 
 /* ---- slabs ---- */
@@ -189,13 +196,13 @@ static Status pack_beside(Packing *p, Error *error)
 /* The first bytes of each part, which the packed file has by now: nobody takes the rest for a model any more. */
 static Status mark_sources(Packing *p, Error *error)
 {
+    p->taking = true;
     for (uint32_t i = 0; i < p->tables.head.n_parts; i++) {
         PackedMark mark = { .id = pack_id(&p->tables), .part = i, .n_parts = p->tables.head.n_parts };
         memcpy(mark.magic, packed_mark_magic, sizeof mark.magic);
         TRY(file_write(&p->sources[i], 0, &mark, sizeof mark, error));
         TRY(file_sync(&p->sources[i], error));
     }
-    p->taking = true;
     return OK;
 }
 
@@ -230,16 +237,42 @@ static Status give_back_slabs(Packing *p, uint64_t first, uint64_t end, Error *e
     return OK;
 }
 
+static void tables_of(const Catalog *c, PackTables *out)
+{
+    *out = (PackTables){ c->packed->head, c->packed->parts, c->packed->runs, c->packed->slabs };
+}
+
+/* What lies under the temporary's name may be the only half of another model.  Ours is one of which no layer is there:
+ * it ended before the source was marked. */
+static Status may_begin(Packing *p, Error *error)
+{
+    bool worthless;
+    Catalog there;
+    TRY(part_is_worthless(&p->out, &worthless, error));
+    if (worthless) return OK;
+    if (catalog_open_change(p->out.temporary, &there, NULL) != OK) return part_is_taken(&p->out, error);
+    PackTables tables;
+    bool ours = there.packed && there.packed->head.state == PACKED_PACKING && there.packed->n_done == 0;
+    Status status = ours ? do_runs(p, true, error) : OK;
+    if (ours) tables_of(&there, &tables);
+    ours = ours && pack_id(&tables) == pack_id(&p->tables);
+    catalog_close(&there);
+    return status != OK || ours ? status : part_is_taken(&p->out, error);
+}
+
 static Status begin_in_place(Packing *p, Error *error)
 {
     const PackedHead *h = &p->tables.head;
+    TRY(may_begin(p, error));
     for (uint32_t i = 0; i < h->n_parts; i++) TRY(file_punch(&p->sources[i], 0, 0, error));
     TRY(writer_expect(&p->out, (int64_t)room_in_place(&p->tables), error));
+    p->began = true;
     TRY(writer_cut(&p->out, 0, error));
     TRY(copy_runs(p, error));
     TRY(put_tables(p, 0, tables_bytes(p), error));
-    TRY(put_head(p, PACKED_PACKING, error));
     TRY(put_note(p, 0, error));
+    TRY(put_head(p, PACKED_PACKING, error));
+    TRY(writer_sync(&p->out, error));
     TRY(mark_sources(p, error));
     return give_back_runs(p, error);
 }
@@ -312,11 +345,6 @@ static Status find_mark(const char *from, PackedMark *mark, bool *marked, Error 
         free(path);
     }
     return OK;
-}
-
-static void tables_of(const Catalog *c, PackTables *out)
-{
-    *out = (PackTables){ c->packed->head, c->packed->parts, c->packed->runs, c->packed->slabs };
 }
 
 /* Is this packed file, finished or not, what the source was marked for? */
@@ -430,6 +458,7 @@ Status pack_model(const char *from, const char *to, const PackOptions *options, 
                   .out = { .fd = -1 },
                   .meter = { .progress = options->progress, .user = options->progress_user } };
     const Status status = pack_any(&p, error);
+    if (status != OK && p.began && !p.taking) writer_cut(&p.out, 0, NULL);      /* nothing to go on with           */
     clear(&p);
     return status;
 }

@@ -75,6 +75,11 @@ CargoStack cargo_stack(const Haul *haul, const Cargo *cargo, int64_t i);
 typedef struct CargoPiece { uint64_t at, n_bytes; } CargoPiece;
 CargoPiece piece_of(uint64_t n_bytes, int64_t i);
 
+/* Before anything is taken: of a temporary that is there already, does it hold what somebody wants to go on with?  What
+ * begins with zeros does not: a process was killed before it took anything. */
+Status part_is_worthless(const Writer *out, bool *worthless, Error *error);
+/* BAD_ARGUMENT, for such a one that is not. */
+Status part_is_taken(const Writer *out, Error *error);
 /* What must be free on the disk to go in place: the runs and the largest unit. */
 uint64_t room_in_place(const PackTables *tables);
 /* The end of the unit that slab `first` begins or is in. */

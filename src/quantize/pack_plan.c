@@ -154,3 +154,22 @@ uint64_t pack_id(const PackTables *t)
 {
     return checksum(t->parts, (size_t)packed_tables_bytes(t->head.n_parts, t->head.n_runs, 0));
 }
+
+Status part_is_worthless(const Writer *out, bool *worthless, Error *error)
+{
+    static const char zeros[sizeof packed_magic];
+    char first[sizeof packed_magic] = { 0 };
+    File file;
+    TRY(file_open(out->temporary, &file, error));
+    const size_t n = file.n_bytes < (int64_t)sizeof first ? (size_t)file.n_bytes : sizeof first;
+    const Status status = file_read(&file, 0, first, n, error);
+    file_close(&file);
+    *worthless = status == OK && memcmp(first, zeros, sizeof first) == 0;
+    return status;
+}
+
+Status part_is_taken(const Writer *out, Error *error)
+{
+    return fail(error, BAD_ARGUMENT, "%s: expected no such file, found one that does not belong to this model: finish "
+                "what was begun there, or remove it", out->temporary);
+}

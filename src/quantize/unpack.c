@@ -4,8 +4,9 @@
  * In place it goes as in pack.c, the other way round.  The notes are in the packed file here too, for a GGUF file has
  * no room for any:
  *
- *     PATH.part   runs, but a mark for a part's first bytes                     sync
+ *     PATH.part   runs, zeros for a part's first bytes                          sync
  *     source      head ("unpacking"), note: 0 slabs are gone                    sync
+ *     PATH.part   a mark for a part's first bytes
  *     a layer     rows, sync; note: n slabs are gone, sync; their room is given back
  *     the end     the first bytes; every PATH.part becomes PATH; the source is removed */
 #include "quantize/pack_parts.h"
@@ -32,6 +33,8 @@ typedef struct Unpacking {
     Meter       meter;
     uint64_t   *sums;
     int         note;
+    bool        began;                  /* what is in the temporaries is of this run         */
+    bool        taking;                 /* the source is marked: it goes on, or nothing     */
 } Unpacking;
 
 /* ---- names ---- */
@@ -66,7 +69,7 @@ static Status name_parts(Unpacking *u, const char *to, Error *error)
 
 typedef struct RunJob { Unpacking *u; const PackedRun *run; } RunJob;
 
-/* Nobody takes half a GGUF for a model: until the rest is there its first bytes are a mark. */
+/* Nobody takes half a GGUF for a model: its first bytes come last; a mark as soon as it is worth keeping. */
 static bool begins_part(const PackedRun *run)
 {
     return run->begin == 0 && run->n_bytes >= sizeof packed_given_magic;
@@ -78,8 +81,7 @@ static Status copy_piece(void *arg, int64_t i, char *room, Error *error)
     const CargoPiece piece = piece_of(job->run->n_bytes, i);
     TRY(file_read(&job->u->packed->file, (int64_t)(job->run->offset + piece.at), room, (size_t)piece.n_bytes, error));
     job->u->sums[i] = checksum(room, (size_t)piece.n_bytes);
-    if (job->u->options->in_place && begins_part(job->run) && i == 0)
-        memcpy(room, packed_given_magic, sizeof packed_given_magic);
+    if (job->u->options->in_place && begins_part(job->run) && i == 0) memset(room, 0, sizeof packed_given_magic);
     return writer_put_at(&job->u->outs[job->run->part], (int64_t)(job->run->begin + piece.at), room,
                          (size_t)piece.n_bytes, error);
 }
@@ -185,9 +187,22 @@ static Status give_back(Unpacking *u, uint64_t first, uint64_t end, Error *error
     return OK;
 }
 
+/* What lies under a temporary's name may be the only half of another model. */
+static Status may_begin(Unpacking *u, Error *error)
+{
+    for (int i = 0; i < u->n_parts; i++) {
+        bool worthless;
+        TRY(part_is_worthless(&u->outs[i], &worthless, error));
+        if (!worthless) return part_is_taken(&u->outs[i], error);
+    }
+    u->began = true;
+    return OK;
+}
+
 static Status begin_in_place(Unpacking *u, Error *error)
 {
     const PackedHead *h = &u->tables.head;
+    TRY(may_begin(u, error));
     TRY(file_punch(&u->source, 0, 0, error));
     TRY(writer_expect(&u->outs[0], (int64_t)room_in_place(&u->tables), error));
     for (int i = 0; i < u->n_parts; i++) TRY(writer_cut(&u->outs[i], 0, error));
@@ -195,18 +210,21 @@ static Status begin_in_place(Unpacking *u, Error *error)
     TRY(sync_all(u, error));
     const PackedHead head = packed_head(PACKED_UNPACKING, h->n_parts, h->n_runs, h->n_slabs, h->n_bytes,
                                         h->table_checksum);
+    u->taking = true;
     TRY(put_note(u, 0, error));                         /* a whole file's notes are not looked at */
     TRY(file_write(&u->source, 0, &head, sizeof head, error));
     return file_sync(&u->source, error);
 }
 
-static Status put_first_bytes(Unpacking *u, Error *error)
+/* The mark, or what belongs there. */
+static Status put_first_bytes(Unpacking *u, bool mark, Error *error)
 {
     char first[sizeof packed_given_magic];
     for (uint64_t i = 0; i < u->tables.head.n_runs; i++) {
         const PackedRun *run = &u->tables.runs[i];
         if (!begins_part(run) || u->there[run->part]) continue;
-        TRY(file_read(&u->packed->file, (int64_t)run->offset, first, sizeof first, error));
+        memcpy(first, packed_given_magic, sizeof first);
+        if (!mark) TRY(file_read(&u->packed->file, (int64_t)run->offset, first, sizeof first, error));
         TRY(writer_put_at(&u->outs[run->part], 0, first, sizeof first, error));
     }
     return OK;
@@ -214,9 +232,9 @@ static Status put_first_bytes(Unpacking *u, Error *error)
 
 static Status unpack_in_place(Unpacking *u, Error *error)
 {
-    const bool taking = u->packed->head.state == PACKED_UNPACKING;
-    const uint64_t n_slabs = u->tables.head.n_slabs, n_done = taking ? u->packed->n_done : 0;
-    if (!taking) TRY(begin_in_place(u, error));
+    const uint64_t n_slabs = u->tables.head.n_slabs, n_done = u->taking ? u->packed->n_done : 0;
+    if (!u->taking) TRY(begin_in_place(u, error));
+    TRY(put_first_bytes(u, true, error));
     TRY(give_back(u, 0, n_done, error));
     for (uint64_t first = n_done, end; first < n_slabs; first = end) {
         end = unit_end(&u->tables, first);
@@ -225,7 +243,7 @@ static Status unpack_in_place(Unpacking *u, Error *error)
         TRY(put_note(u, end, error));
         TRY(give_back(u, first, end, error));
     }
-    TRY(put_first_bytes(u, error));
+    TRY(put_first_bytes(u, false, error));
     TRY(commit_all(u, error));
     return file_remove(u->from, error);
 }
@@ -237,7 +255,7 @@ static bool has_name(const Unpacking *u, int i)
 {
     char *part = part_path(u->paths[i]);
     File whole = { .fd = -1 }, half = { .fd = -1 };
-    const bool all_moved = u->packed->head.state == PACKED_UNPACKING && u->packed->n_done == u->packed->head.n_slabs;
+    const bool all_moved = u->taking && u->packed->n_done == u->packed->head.n_slabs;
     const bool there = all_moved && part && file_open(part, &half, NULL) != OK &&
                        file_open(u->paths[i], &whole, NULL) == OK && whole.n_bytes == u->catalog.files[i].n_bytes;
     file_close(&whole);
@@ -266,7 +284,7 @@ static Status open_outs(Unpacking *u, Error *error)
     for (int i = 0; i < u->n_parts; i++) {
         u->there[i] = has_name(u, i);
         if (u->there[i]) continue;
-        if (u->packed->head.state == PACKED_UNPACKING) TRY(find_half(u, i, error));
+        if (u->taking) TRY(find_half(u, i, error));
         TRY(u->options->in_place ? writer_reopen(u->paths[i], inputs, &u->outs[i], error)
                                  : writer_open(u->paths[i], inputs, &u->outs[i], error));
     }
@@ -286,6 +304,7 @@ static Status open_source(Unpacking *u, Error *error)
                     "finished (the same command goes on)", u->from);
     u->tables = (PackTables){ u->packed->head, u->packed->parts, u->packed->runs, u->packed->slabs };
     u->note = u->packed->note;
+    u->taking = u->packed->head.state == PACKED_UNPACKING;
     if (!u->options->in_place || file_same(&u->source, &u->packed->file)) return OK;
     return fail(error, IO_FAILED, "%s: was replaced while it was opened", u->from);
 }
@@ -342,6 +361,8 @@ Status unpack_model(const char *from, const char *to, const PackOptions *options
                     .source = { .fd = -1 },
                     .meter = { .progress = options->progress, .user = options->progress_user } };
     const Status status = unpack_any(&u, to, error);
+    for (int i = 0; status != OK && u.began && !u.taking && i < u.n_parts; i++)
+        writer_cut(&u.outs[i], 0, NULL);                /* nothing to go on with                     */
     clear(&u);
     return status;
 }

@@ -484,13 +484,14 @@ static void test_killed_again_and_again(void **state)
 
 /* ---- somebody else at the same time ---- */
 
-static struct Other { Job job; const char *source, *to; int comes_at, dies_at; bool done; } other;
+static struct Other { Job job; const char *source, *to; int comes_at, dies_at; bool came, done; } other;
 
 /* Another process with the same command comes before one of our calls, and is killed, or comes to its end. */
 static int other_comes(IoCall call)
 {
     (void)call;
     if (__atomic_fetch_add(&n_calls, 1, __ATOMIC_RELAXED) != other.comes_at) return 0;
+    other.came = true;
     const pid_t child = fork();
     if (child == 0) {
         Error error;
@@ -508,17 +509,19 @@ static void comes_between(Job job, const char *from, const char *want, const Pac
 {
     const char *source = scratch_file("source"), *to = scratch_file("target"), *own = scratch_file("own");
     int n = 0;
-    for (int at = 0, calls = 1; at < calls; at += ours->in_place ? 1 : 5) {
+    bool came = true;
+    for (int at = 0; came; at += ours->in_place ? 1 : 5) {
         other = (struct Other){ .job = job, .source = source, .to = to, .comes_at = at };
-        for (int dies = at % 6; !other.done; dies += 6, n++) {
+        for (int dies = at % 6; came && !other.done; dies += 6, n++) {
             Error error = { 0 };
             copy_file(from, source);
             remove(to);
             other.dies_at = dies;
+            other.came = false;
             n_calls = 0;
             io_fault = other_comes;
             const Status status = job(source, ours->in_place ? to : own, ours, &error);
-            if (n_calls > calls) calls = n_calls;
+            came = other.came;
             disarm(NULL);
             if (status != OK && !error.text[0]) fail_msg("calls %d, %d: a failure without words", at, dies);
             if (status == OK && !ours->in_place) expect_same_file(want, own, "beside somebody in place");
@@ -660,6 +663,7 @@ static void test_stopped(void **state)
     expect_refusal(pack_model(source, to, &in_place, &e), UNSUPPORTED, &e, "give back a part");
     io_fault = NULL;
     expect_same_file(gguf, source, "a refused source");
+    assert_int_equal(n_files_like(".part"), 0);
 
     struct stat before, after;
     stop_at = (int64_t)(stat(source, &before), before.st_size) * 3 / 4;
@@ -675,7 +679,12 @@ static void test_stopped(void **state)
     char *part = part_path(to);
     expect_refusal(catalog_open(part, &c, &e), BAD_FILE, &e, "the same command goes on");
     expect_refusal(pack_model(source, scratch_file("elsewhere"), &in_place, &e), NOT_FOUND, &e, "the other half");
-    remove(scratch_file("elsewhere.part"));
+    SynthOptions o2 = o;
+    o2.seed++;
+    const char *gguf2 = made_model("stop2.gguf", &o2), *packed2 = scratch_file("stop2.mixt");
+    packs(gguf2, packed2, &beside);
+    expect_refusal(pack_model(gguf2, to, &in_place, &e), BAD_ARGUMENT, &e, "finish what was begun there");
+    expect_refusal(unpack_model(packed2, to, &in_place, &e), BAD_ARGUMENT, &e, "finish what was begun there");
     expect_refusal(pack_model(source, to, &beside, &e), BAD_FILE, &e, "mixt pack --in-place");
     packs(source, to, &in_place);
     assert_int_equal(n_files_like("stopped"), 1);
@@ -686,6 +695,9 @@ static void test_stopped(void **state)
     part = part_path(source);
     expect_refusal(catalog_open(part, &c, &e), BAD_FILE, &e, "mixt unpack --in-place has made so far");
     expect_refusal(unpack_model(to, scratch_file("elsewhere"), &in_place, &e), NOT_FOUND, &e, "the other half");
+    expect_refusal(pack_model(gguf2, source, &in_place, &e), BAD_ARGUMENT, &e, "finish what was begun there");
+    expect_refusal(unpack_model(packed2, source, &in_place, &e), BAD_ARGUMENT, &e, "finish what was begun there");
+    assert_int_equal(n_files_like(".part"), 1);
     unpacks(to, source, &in_place);
     expect_same_file(gguf, source, "stopped and gone on");
     free(part);
