@@ -272,32 +272,40 @@ void line_answer(BatchLine *line, const mixt_job_result *result)
 
 /* ---- an earlier output ---- */
 
-static bool belongs(const BatchLine *line, const char *text, size_t n_bytes)
+/* The error of a line that could not be read knows no id. */
+typedef enum Earlier { ANOTHERS, ITS_ANSWER, ITS_ERROR } Earlier;
+
+static Earlier belongs(const BatchLine *line, const char *text, size_t n_bytes)
 {
     json_t     *object = json_loadb(text, n_bytes, 0, NULL);
     json_t     *id     = json_object_get(object, "id");
     char       *said   = id ? json_dumps(id, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    const bool  same   = said && line->id ? strcmp(said, line->id) == 0 : !id && !line->id;
+    const bool  failed = json_object_get(object, "error") != NULL;
+    const bool  same   = said && line->id ? strcmp(said, line->id) == 0 : !id && (failed || !line->id);
     const bool  found  = same && json_integer_value(json_object_get(object, "line")) == (json_int_t)line->number;
     free(said);
     json_decref(object);
-    return found;
+    return !found ? ANOTHERS : failed ? ITS_ERROR : ITS_ANSWER;
 }
 
-Exit lines_match(const App *app, const BatchLines *lines, const char *path, const Buffer *earlier, size_t *n_kept,
-                 size_t *kept_bytes)
+Exit lines_match(const App *app, BatchLines *lines, const char *path, const Buffer *earlier, bool finished,
+                 size_t *n_kept, size_t *kept_bytes)
 {
     *n_kept = *kept_bytes = 0;
-    while (*kept_bytes < earlier->n_bytes) {
-        const char *text = earlier->data + *kept_bytes;
-        const char *end  = memchr(text, '\n', earlier->n_bytes - *kept_bytes);
+    for (size_t i = 0, at = 0, n; at < earlier->n_bytes; i++, at += n) {
+        const char *text = earlier->data + at;
+        const char *end  = memchr(text, '\n', earlier->n_bytes - at);
         if (!end) return DONE;                              /* half a line: it is made again    */
-        if (*n_kept >= lines->n || !belongs(&lines->all[*n_kept], text, (size_t)(end - text)))
+        n = (size_t)(end - text) + 1;
+        const Earlier what = i < lines->n ? belongs(&lines->all[i], text, n - 1) : ANOTHERS;
+        if (what == ANOTHERS)
             return complain(app, BAD_DATA, "%s: line %zu: expected the answer to line %zu of the input, found another; "
                                            "remove the file to begin anew",
-                            path, *n_kept + 1, *n_kept < lines->n ? lines->all[*n_kept].number : lines->n + 1);
+                            path, i + 1, i < lines->n ? lines->all[i].number : lines->n + 1);
+        if (finished && (what == ITS_ERROR || lines->all[i].problem)) continue;     /* once more */
+        if (finished) buffer_append(&lines->all[i].answer, text, n);
+        else *kept_bytes += n;
         ++*n_kept;
-        *kept_bytes += (size_t)(end - text) + 1;
     }
     return DONE;
 }

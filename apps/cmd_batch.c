@@ -25,6 +25,7 @@ typedef struct Run {
     Recording   record;
     BatchLines  lines;
     size_t      n_written, n_kept;      /* lines that are in the file; of an earlier run   */
+    size_t      n_first;                /* lines that were in the file                     */
     size_t      n_failed;               /* whose job ended with an error                   */
     Writer      writer;
     bool        writing;                /* what is in the file up to `offset` is ours      */
@@ -76,18 +77,16 @@ static Exit keep_earlier(Run *r, const Buffer *part)
 {
     Buffer whole = { 0 };
     Exit   code  = DONE;
-    const bool from_out = part->n_bytes == 0 && access(r->out, F_OK) == 0;
-    if (from_out) code = input_read(r->app, r->out, &whole);
-    const Buffer *earlier = from_out ? &whole : part;
+    const bool finished = part->n_bytes == 0 && access(r->out, F_OK) == 0;
+    if (finished) code = input_read(r->app, r->out, &whole);
     size_t kept_bytes = 0;
     if (code == DONE)
-        code = lines_match(r->app, &r->lines, from_out ? r->out : r->writer.temporary, earlier, &r->n_kept,
-                           &kept_bytes);
+        code = lines_match(r->app, &r->lines, finished ? r->out : r->writer.temporary, finished ? &whole : part,
+                           finished, &r->n_kept, &kept_bytes);
     Error error = { 0 };
-    if (code == DONE && ((from_out && writer_put_at(&r->writer, 0, earlier->data, kept_bytes, &error) != OK) ||
-                         writer_cut(&r->writer, (int64_t)kept_bytes, &error) != OK))
-        code = base_problem(r->app, &error);
-    r->n_written = r->n_kept;
+    if (code == DONE && writer_cut(&r->writer, (int64_t)kept_bytes, &error) != OK) code = base_problem(r->app, &error);
+    r->n_written = finished ? 0 : r->n_kept;
+    r->n_first   = r->n_written;
     r->offset    = (int64_t)kept_bytes;
     buffer_free(&whole);
     return code;
@@ -132,8 +131,9 @@ static Exit close_output(Run *r, Exit code)
 static Exit add_jobs(Run *r, mixt_batch *batch, Ticket *tickets)
 {
     mixt_error error;
-    for (size_t i = r->n_kept; i < r->lines.n; i++) {
+    for (size_t i = r->n_first; i < r->lines.n; i++) {
         BatchLine *line = &r->lines.all[i];
+        if (line->answer.n_bytes) continue;         /* an earlier run gave it                     */
         if (line->problem) {
             line_problem(line);
             continue;
@@ -232,7 +232,7 @@ static void remark_problems(const Run *r, bool jobs)
 {
     enum { SHOWN_MAX = 5 };
     size_t n = 0;
-    for (size_t i = r->n_kept; i < r->lines.n; i++) {
+    for (size_t i = r->n_first; i < r->lines.n; i++) {
         const BatchLine *line = &r->lines.all[i];
         if (!line->problem || jobs != (line->job.done != NULL)) continue;
         if (n++ < SHOWN_MAX) remark(r->app, "%s: line %zu: %s", r->in, line->number, line->problem);

@@ -208,6 +208,24 @@ class Stopping(Case):
         done = self.expect(mixt("batch", model(), scratch("more.in"), out, "--resume", "--json"), 0)
         self.assertEqual(json.loads(done.stdout)["answer_tokens"], 0)
 
+    def test_what_failed_is_asked_again(self):
+        want = self.whole()
+        lines = list(self.LINES[:12])
+        broken = {2: dict(lines[2], max_tokens="many"), 7: dict(lines[7], temperature=-1), 11: "{"}
+        out = fresh("again.out")
+        asked = write("again.in", [broken.get(i, line) for i, line in enumerate(lines)])
+        self.expect(mixt("batch", model(), asked, out), 65)
+        self.assertEqual([a["line"] - 1 for a in read(out) if "error" in a], list(broken))
+        for mended in ([7], list(broken)):
+            kept = sum("error" not in a for a in read(out))
+            errors = len(broken) - len(mended)
+            asked = write("again.in", [line if i in mended else broken.get(i, line) for i, line in enumerate(lines)])
+            done = self.expect(mixt("batch", model(), asked, out, "--resume", "--json"), 65 if errors else 0)
+            told = json.loads(done.stdout)
+            self.assertEqual((told["kept"], told["errors"]), (kept, errors))
+        with open(out, "rb") as file:
+            self.assertEqual(file.read().splitlines(), want.splitlines()[:12])
+
     def test_another_input_is_refused(self):
         out = fresh("other.out")
         self.expect(mixt("batch", model(), write("other.in", self.LINES[:4]), out), 0)
