@@ -46,8 +46,8 @@ static const char *amount(int64_t bytes, char out[AMOUNT_MAX])
 static Status too_small(const BudgetAsk *ask, const Budget *b, int64_t need, Error *error)
 {
     char needs[AMOUNT_MAX], has[AMOUNT_MAX];
-    return fail(error, NO_MEMORY, "%s: does not fit in memory: needs at least %s, %s %s", ask->path,
-                amount(need, needs), b->hard ? "the budget is" : "for this process there are",
+    return fail(error, NO_MEMORY, "%s: does not fit in memory: needs at least %s and room for keys and values, %s "
+                "%s", ask->path, amount(need, needs), b->hard ? "the budget is" : "for this process there are",
                 amount(b->limit_bytes, has));
 }
 
