@@ -28,8 +28,8 @@ void lines_free(BatchLines *lines);
 void line_answer(BatchLine *line, const mixt_job_result *result);
 void line_problem(BatchLine *line);
 
-/* What an earlier run left belongs to the first lines here: n_kept of its lines.  Where it was stopped they are its first
- * kept_bytes.  Where it had finished, errors are not kept, and answers are in line->answer. */
+/* What an earlier run left belongs to the first lines here: n_kept of its lines.  Where it was stopped they are its
+ * first kept_bytes.  Where it had finished, errors are not kept, and answers are in line->answer. */
 Exit lines_match(const App *app, BatchLines *lines, const char *path, const Buffer *earlier, bool finished,
                  size_t *n_kept, size_t *kept_bytes);
 
