@@ -2,11 +2,9 @@
  * store/cache.c - the store of a model that does not fit: as many experts in memory as there is room for, the others
  * read when they are needed, or before.
  *
- * Reachable, not resident.  Memory is one range of addresses cut into places, each large enough for the largest
- * expert.  A large place takes memory only for the expert in it, so that layers with smaller experts leave more of them
- * in the same room; what a larger one before it left behind goes to the next who is short of memory.  An expert
- * travels: it is hinted (or pinned), gets a place, perhaps that of another which the policy gives up (policy.h), is
- * read (reader.h), and is here.  Everything below is done by the thread that asks; only blocks are read by others.
+ * Reachable, not resident.  An expert travels: it is hinted (or pinned), gets a place (room.h), perhaps that of another
+ * which the policy gives up (policy.h), is read (reader.h), and is here.  Everything below is done by the thread that
+ * asks; only blocks are read by others.
  *
  * Who may take whose place
  *     needed      anybody's who is not pinned and not needed now
@@ -18,16 +16,13 @@
 #include "base/clock.h"
 #include "store/policy.h"
 #include "store/reader.h"
+#include "store/room.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    HUGE_ROOM  = 16 << 20,      /* places from this size on are whole huge pages           */
-    SMALL_PAGE = 4096,
-    GUESS_SHARE = 4             /* guesses take at most a place in four                    */
-};
+enum { GUESS_SHARE = 4 };       /* guesses take at most a place in four                    */
 
 typedef enum PlaceState {
     PLACE_FREE,
@@ -38,9 +33,7 @@ typedef enum PlaceState {
 
 typedef struct Place {
     Reading    reading;
-    char      *at;
     Slot       slot;            /* what is in it, as tensors                               */
-    int64_t    held_bytes;      /* memory taken, perhaps more than what is in it needs     */
     PlaceState state;
     int32_t    key;             /* layer * E + expert; -1: none                            */
     int        pins;
@@ -54,18 +47,14 @@ typedef struct Coming { int32_t key; Hint hint; } Coming;
 typedef struct Cache {
     Store                base;
     Device              *device;
-    const DeviceOps     *ops;           /* the device's own                                */
     const ExpertExtents *experts;       /* [N]                                             */
     int                  n_layers, n_experts, n_all;
     Policy              *policy;
     Reader              *reader;
-    char                *room;          /* the addresses                                   */
-    int64_t              place_bytes, page_bytes;
-    int64_t              room_bytes, room_bytes_max;
-    int64_t              held_bytes;    /* of all places                                   */
-    int64_t              needed_bytes;  /* by what is in them: the rest is to be had       */
+    Room                 room;
+    int64_t              room_bytes_max;
     int64_t             *needs;         /* [N] memory that an expert takes                 */
-    Place               *places;        /* [n_places]                                      */
+    Place               *places;        /* [n_places] of the room                          */
     int                  n_places;
     int32_t             *where;         /* [N] place, or -1                                */
     int                  layer;         /* where the step stands                           */
@@ -83,79 +72,6 @@ typedef struct Cache {
     size_t               sums_of_place;
     StoreStats           stats;
 } Cache;
-
-/* ---- sizes ---- */
-
-static int64_t round_up(int64_t n, int64_t unit)
-{
-    return (n + unit - 1) / unit * unit;
-}
-
-/* Gate, up and down one after another: where each begins, and where the last ends. */
-static int64_t layout(const DeviceOps *ops, const ExpertExtents *e, int64_t at[SLOT_PARTS])
-{
-    const Extent *parts[SLOT_PARTS] = { &e->gate, &e->up, &e->down };
-    int64_t end = 0;
-    for (int p = 0; p < SLOT_PARTS; p++) {
-        at[p] = end;
-        end += round_up(ops->weight_bytes(parts[p]->format, parts[p]->rows, parts[p]->cols), SLAB_PART_ALIGN);
-    }
-    return end > e->packed.n_bytes ? end : e->packed.n_bytes;
-}
-
-static int64_t taken_by(const DeviceOps *ops, const ExpertExtents *e, int64_t page)
-{
-    int64_t at[SLOT_PARTS];
-    return round_up(layout(ops, e, at), page);
-}
-
-/* Memory comes in huge pages.  A place that is not made of them shares its last one with the next, so what is left over
- * in it cannot be another's: then every expert takes a whole place. */
-typedef struct Range { int64_t least, most, page; } Range;
-
-static Range sizes_of(Device *device, const StoreSource *source)
-{
-    Range r = { .least = INT64_MAX, .page = SMALL_PAGE };
-    for (int again = 0; again < 2; again++) {
-        r.least = INT64_MAX, r.most = 0;
-        for (int i = 0; i < source->n_layers * source->n_experts; i++) {
-            const int64_t bytes = taken_by(device->ops, &source->experts[i], r.page);
-            if (bytes < r.least) r.least = bytes;
-            if (bytes > r.most) r.most = bytes;
-        }
-        if (r.most < HUGE_ROOM) break;
-        r.page = ROOM_ALIGN;
-    }
-    if (r.page == SMALL_PAGE) r.least = r.most;
-    return r;
-}
-
-int64_t store_expert_room(Device *device, const StoreSource *source)
-{
-    return sizes_of(device, source).most;
-}
-
-/* The device keeps a 256th more at most, each matrix begins where a line does, the whole where a page does. */
-int64_t store_room_at_most(int64_t expert_bytes)
-{
-    const int64_t bytes = expert_bytes + expert_bytes / 256 + SLOT_PARTS * SLAB_PART_ALIGN;
-    const int64_t page = bytes < HUGE_ROOM ? SMALL_PAGE : ROOM_ALIGN;
-    return (bytes / page + 2) * page;
-}
-
-/* The place's memory, seen as the expert that lies in it. */
-static Slot views_of(const Cache *c, const Place *p)
-{
-    const ExpertExtents *e = &c->experts[p->key];
-    const Extent *parts[SLOT_PARTS] = { &e->gate, &e->up, &e->down };
-    Slot slot;
-    Tensor *tensors[SLOT_PARTS] = { &slot.gate, &slot.up, &slot.down };
-    int64_t at[SLOT_PARTS];
-    layout(c->ops, e, at);
-    for (int i = 0; i < SLOT_PARTS; i++)        /* shapes were tried when the store was opened */
-        c->ops->place_weight(c->device, parts[i]->format, parts[i]->rows, parts[i]->cols, p->at + at[i], tensors[i]);
-    return slot;
-}
 
 /* ---- where a step stands ---- */
 
@@ -181,43 +97,11 @@ static Place *place_of(const Cache *c, int32_t key)
 static void leave(Cache *c, Place *p)
 {
     if (p->ahead) c->stats.guessed_wasted += p->reading.read_bytes;
-    c->needed_bytes -= c->needs[p->key];
+    room_leave(&c->room, c->where[p->key]);
     c->where[p->key] = -1;
     p->key = -1;
     p->state = PLACE_FREE;
     p->ahead = p->late = p->stale = false;
-}
-
-/* Memory that nothing in it needs. */
-static int64_t spare_in(const Cache *c, const Place *p)
-{
-    return p->held_bytes - (p->key < 0 ? 0 : c->needs[p->key]);
-}
-
-static void give_spare_back(Cache *c, Place *p)
-{
-    const int64_t spare = spare_in(c, p);
-    if (spare <= 0) return;
-    p->held_bytes -= spare;
-    c->held_bytes -= spare;
-    c->ops->clear_room(c->device, p->at + p->held_bytes, spare);
-}
-
-/* First what others have and do not need, then new. */
-static void take_memory(Cache *c, Place *p, int64_t need)
-{
-    for (int i = 0; i < c->n_places && p->held_bytes < need; i++) {
-        Place *q = &c->places[i];
-        const int64_t spare = q == p ? 0 : spare_in(c, q), missing = need - p->held_bytes;
-        const int64_t moves = spare < missing ? spare : missing;
-        if (moves <= 0) continue;
-        q->held_bytes -= moves;
-        c->ops->move_room(c->device, q->at + q->held_bytes, p->at + p->held_bytes, moves);
-        p->held_bytes += moves;
-    }
-    if (p->held_bytes >= need) return;
-    c->held_bytes += need - p->held_bytes;
-    p->held_bytes = need;
 }
 
 /* What has been read since anybody looked. */
@@ -278,53 +162,30 @@ static Place *victim(Cache *c, int32_t for_key, Hint hint)
     return &c->places[c->candidate_places[policy_victim(c->policy, c->candidates, n, c->layer)]];
 }
 
-/* The free place that holds nearest to so much memory. */
-static Place *free_place(const Cache *c, int64_t need)
+static void begin_reading(Cache *c, int place, int32_t key, Hint hint)
 {
-    Place *best = NULL;
-    for (int i = 0; i < c->n_places; i++) {
-        Place *p = &c->places[i];
-        if (p->state != PLACE_FREE) continue;
-        if (!best || llabs(p->held_bytes - need) < llabs(best->held_bytes - need)) best = p;
-    }
-    return best;
-}
-
-/* A free place, with room for the expert's bytes: from what is free already, else from a victim, and as experts differ
- * in size, perhaps from two.  NULL: nobody may leave now. */
-static Place *find_place(Cache *c, int32_t key, Hint hint)
-{
-    const int64_t need = c->needs[key];
-    for (;;) {
-        Place *p = free_place(c, need);
-        if (p && c->room_bytes - c->needed_bytes >= need) {
-            take_memory(c, p, need);
-            return p;
-        }
-        Place *leaves = victim(c, key, hint);
-        if (!leaves) return NULL;
-        leave(c, leaves);
-    }
-}
-
-static void begin_reading(Cache *c, Place *p, int32_t key, Hint hint)
-{
+    Place *p = &c->places[place];
+    room_take(&c->room, place, c->needs[key]);
     p->key = key;
     p->state = PLACE_READING;
-    c->needed_bytes += c->needs[key];
-    c->where[key] = (int32_t)(p - c->places);
-    c->travelling[c->n_travelling++] = c->where[key];
-    p->slot = views_of(c, p);
-    reader_begin(c->reader, &p->reading, &c->experts[key], &p->slot, p->at, hint);
+    c->where[key] = place;
+    c->travelling[c->n_travelling++] = place;
+    p->slot = room_view(&c->room, place, &c->experts[key]);
+    reader_begin(c->reader, &p->reading, &c->experts[key], &p->slot, room_at(&c->room, place), hint);
 }
 
+/* As experts differ in size, perhaps two leave for one.  False: nobody may leave now. */
 static bool bring(Cache *c, int32_t key, Hint hint)
 {
-    Place *p = find_place(c, key, hint);
-    if (!p) return false;
-    p->ahead = hint != HINT_NEEDED;
-    p->late = hint == HINT_NEEDED;
-    begin_reading(c, p, key, hint);
+    int place;
+    while ((place = room_find(&c->room, c->needs[key])) < 0) {
+        Place *leaves = victim(c, key, hint);
+        if (!leaves) return false;
+        leave(c, leaves);
+    }
+    c->places[place].ahead = hint != HINT_NEEDED;
+    c->places[place].late = hint == HINT_NEEDED;
+    begin_reading(c, place, key, hint);
     return true;
 }
 
@@ -462,15 +323,12 @@ static void cache_warm(Store *s, const ExpertId *ids, int n)
 {
     Cache *c = (Cache *)s;
     harvest(c);
-    for (int i = 0, at = 0; i < n; i++) {
+    for (int i = 0; i < n; i++) {
         const int32_t key = key_of(c, ids[i]);
         if (c->where[key] >= 0) continue;
-        while (at < c->n_places && c->places[at].state != PLACE_FREE) at++;
-        if (at == c->n_places) return;
-        Place *p = &c->places[at];
-        if (c->needed_bytes + c->needs[key] > c->room_bytes) return;
-        take_memory(c, p, c->needs[key]);
-        begin_reading(c, p, key, HINT_GUESS);
+        const int place = room_find(&c->room, c->needs[key]);
+        if (place < 0) return;
+        begin_reading(c, place, key, HINT_GUESS);
     }
 }
 
@@ -597,7 +455,7 @@ static void cache_unpin(Store *s, Pin *pin)
 
 static void set_pins(Cache *c)
 {
-    const int64_t n = c->room_bytes / c->place_bytes;
+    const int64_t n = c->room.may_bytes / c->room.place_bytes;
     c->base.pins_max = n < c->n_all ? (int)n : c->n_all;
 }
 
@@ -605,24 +463,24 @@ static void set_pins(Cache *c)
 static Status cache_resize(Store *s, int64_t room_bytes, Error *error)
 {
     Cache *c = (Cache *)s;
-    if (room_bytes < c->place_bytes || room_bytes > c->room_bytes_max)
+    if (room_bytes < c->room.place_bytes || room_bytes > c->room_bytes_max)
         return fail(error, BAD_ARGUMENT, "room for experts: expected %lld to %lld bytes, found %lld",
-                    (long long)c->place_bytes, (long long)c->room_bytes_max, (long long)room_bytes);
+                    (long long)c->room.place_bytes, (long long)c->room_bytes_max, (long long)room_bytes);
     forget_needed(c);
     forget_coming(c, -1, HINT_SOON);
-    for (int n; room_bytes < c->needed_bytes && (harvest(c), n = await_places(c)) > 0;) {
+    for (int n; room_bytes < c->room.needed_bytes && (harvest(c), n = await_places(c)) > 0;) {
         for (int i = 0; i < n; i++) drop(c, &c->places[c->travelling[i]]);
         reader_wait(c->reader, c->awaited, n, false);
     }
-    c->room_bytes = room_bytes;
+    c->room.may_bytes = room_bytes;
     set_pins(c);
-    while (c->needed_bytes > room_bytes) {
+    while (c->room.needed_bytes > room_bytes) {
         Place *p = victim(c, 0, HINT_NEEDED);
         if (!p) return fail(error, BAD_ARGUMENT, "room for experts: what is pinned needs more than %lld bytes",
                             (long long)room_bytes);
         leave(c, p);
     }
-    for (int i = 0; i < c->n_places && c->held_bytes > room_bytes; i++) give_spare_back(c, &c->places[i]);
+    room_shrink(&c->room);
     return OK;
 }
 
@@ -633,8 +491,8 @@ static StoreStats cache_stats(const Store *s)
     StoreStats stats = c->stats;
     stats.read_bytes = r.read_bytes;
     stats.read_us = r.busy_us;
-    stats.resident_bytes = c->held_bytes;
-    stats.room_bytes = c->room_bytes;
+    stats.resident_bytes = c->room.held_bytes;
+    stats.room_bytes = c->room.may_bytes;
     return stats;
 }
 
@@ -647,7 +505,7 @@ static void cache_close(Store *s)
 {
     Cache *c = (Cache *)s;
     reader_free(c->reader);
-    if (c->room) c->ops->free_room(c->device, c->room, c->n_places * c->place_bytes);
+    room_close(&c->room);
     policy_free(c->policy);
     free(c->places);
     free(c->needs);
@@ -684,7 +542,7 @@ static const StoreOps cache_ops = {
 static bool make_tables(Cache *c)
 {
     const size_t n = (size_t)c->n_all, places = (size_t)c->n_places;
-    c->sums_of_place = checksum_n_pieces((size_t)c->place_bytes);
+    c->sums_of_place = checksum_n_pieces((size_t)c->room.place_bytes);
     return (c->places           = calloc(places, sizeof *c->places)) &&
            (c->needs            = calloc(n, sizeof *c->needs)) &&
            (c->where            = calloc(n, sizeof *c->where)) &&
@@ -699,41 +557,25 @@ static bool make_tables(Cache *c)
            (c->sums             = calloc(places * c->sums_of_place, sizeof *c->sums));
 }
 
-static Status make_places(Cache *c, Error *error)
+static void clear_tables(Cache *c)
 {
-    void *room;
-    const Status status = c->ops->alloc_room(c->device, c->n_places * c->place_bytes, &room);
-    if (status != OK) {
-        if (error) *error = c->device->error;
-        return status;
-    }
-    c->room = room;
     for (int i = 0; i < c->n_places; i++) {
         c->places[i].key = -1;
-        c->places[i].at = c->room + i * c->place_bytes;
         c->places[i].reading.sums = c->sums + (size_t)i * c->sums_of_place;
     }
     for (int i = 0; i < c->n_all; i++) {
         c->where[i] = -1;
-        c->needs[i] = c->page_bytes == SMALL_PAGE ? c->place_bytes : taken_by(c->ops, &c->experts[i], c->page_bytes);
+        c->needs[i] = room_of_expert(&c->room, &c->experts[i]);
     }
-    for (int i = 0; i < c->n_all; i++) {                /* so that no shape is refused later        */
-        const Extent *parts[] = { &c->experts[i].gate, &c->experts[i].up, &c->experts[i].down };
-        for (int p = 0; p < ARRAY_LEN(parts); p++) {
-            Tensor tried;
-            const Status fits = c->ops->place_weight(c->device, parts[p]->format, parts[p]->rows, parts[p]->cols,
-                                                     c->room, &tried);
-            if (fits != OK && error) *error = c->device->error;
-            TRY(fits);
-        }
-    }
-    return OK;
 }
 
 static Status cache_make(Cache *c, const StoreSource *source, const CacheOptions *o, Error *error)
 {
+    TRY(room_open(c->device, source, o->room_bytes, c->room_bytes_max, &c->room, error));
+    c->n_places = c->room.n_places;
+    set_pins(c);
     if (!make_tables(c)) return fail_memory(error, "the expert store");
-    TRY(make_places(c, error));
+    clear_tables(c);
     TRY(policy_new(o->policy, c->n_layers, c->n_experts, &c->policy, error));
     if (o->shares) policy_prime(c->policy, o->shares, o->shares_rows);
     return reader_new(c->device, source, o->buffered, &c->reader, error);
@@ -742,27 +584,15 @@ static Status cache_make(Cache *c, const StoreSource *source, const CacheOptions
 Status store_cache_open(Device *device, const StoreSource *source, const CacheOptions *o, Store **out, Error *error)
 {
     *out = NULL;
-    const Range sizes = sizes_of(device, source);
-    const int64_t most = o->room_bytes_max > o->room_bytes ? o->room_bytes_max : o->room_bytes;
-    if (o->room_bytes < sizes.most)
-        return fail(error, BAD_ARGUMENT, "room for experts: expected at least %lld bytes, which the largest takes, "
-                    "found %lld", (long long)sizes.most, (long long)o->room_bytes);
     Cache *c = calloc(1, sizeof *c);
     if (!c) return fail_memory(error, "the expert store");
-    const int64_t n_all = source->n_layers * source->n_experts, n_fit = most / sizes.least;
     *c = (Cache){ .base = { .ops = &cache_ops, .streams = true },
                   .device = device,
-                  .ops = device->ops,
                   .experts = source->experts,
                   .n_layers = source->n_layers,
                   .n_experts = source->n_experts,
-                  .n_all = (int)n_all,
-                  .n_places = (int)(n_fit < n_all ? n_fit : n_all),
-                  .place_bytes = sizes.most,
-                  .page_bytes = sizes.page,
-                  .room_bytes = o->room_bytes,
-                  .room_bytes_max = most };
-    set_pins(c);
+                  .n_all = source->n_layers * source->n_experts,
+                  .room_bytes_max = o->room_bytes_max > o->room_bytes ? o->room_bytes_max : o->room_bytes };
     const Status status = cache_make(c, source, o, error);
     if (status != OK) {
         cache_close(&c->base);
