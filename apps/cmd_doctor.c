@@ -29,7 +29,8 @@ static Exit choose_folder(const App *app, char **out)
     return *out ? DONE : complain(app, NO_FIT, "out of memory for the name of a folder");
 }
 
-static Exit measure(const App *app, const char *folder, mixt_machine *out)
+/* *measured: a page can be shown.  The disk comes last, and nothing else is a matter of files. */
+static Exit measure(const App *app, const char *folder, mixt_machine *out, bool *measured)
 {
     mixt_measure_options o        = mixt_measure_defaults();
     Progress             progress = progress_begin("measuring", false);
@@ -39,6 +40,7 @@ static Exit measure(const App *app, const char *folder, mixt_machine *out)
     o.progress_user = &progress;
     const mixt_status status = mixt_measure(&o, out, &error);
     progress_end(&progress);
+    *measured = status == MIXT_OK || status == MIXT_IO || status == MIXT_NOT_FOUND;
     return status == MIXT_OK ? DONE : problem(app, &error, NULL);
 }
 
@@ -204,12 +206,15 @@ Exit cmd_doctor(const App *app)
     mixt_machine machine;
     Buffer       path = { 0 };
     char        *folder;
+    bool         measured = false;
     Exit         code = choose_folder(app, &folder);
-    if (code == DONE) code = measure(app, folder, &machine);
-    if (code == DONE) {
-        store(app, &machine, &path);
-        if (opt_flag(app->options, OPT_JSON)) code = show_json(app, &machine, path.data);
-        else show_page(&machine, path.data);
+    if (code == DONE) code = measure(app, folder, &machine, &measured);
+    if (code == DONE) store(app, &machine, &path);
+    if (measured && opt_flag(app->options, OPT_JSON)) {
+        const Exit shown = show_json(app, &machine, path.data);
+        if (code == DONE) code = shown;
+    } else if (measured) {
+        show_page(&machine, path.data);
     }
     buffer_free(&path);
     free(folder);

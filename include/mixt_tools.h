@@ -139,6 +139,7 @@ typedef struct mixt_measure_options {
 } mixt_measure_options;
 
 MIXT_API mixt_measure_options mixt_measure_defaults(void);
+/* MIXT_IO, MIXT_NOT_FOUND: nothing can be written in the folder; *out has all but the disk then. */
 MIXT_API mixt_status mixt_measure(const mixt_measure_options *options, mixt_machine *out, mixt_error *error);
 /* As a file.  Reading refuses what another machine wrote, or a number that no machine has: MIXT_BAD_FILE. */
 MIXT_API mixt_status mixt_machine_write(const mixt_machine *machine, const char *path, mixt_error *error);

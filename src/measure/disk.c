@@ -148,8 +148,12 @@ Status measure_disk(const char *folder, Machine *to, Error *error)
         status = one_rate(&d, folder, &to->disk[i], error);
         if (status == OK) to->n_disk = i + 1;
     }
-    to->disk_direct = d.direct_fd >= 0;
-    snprintf(to->disk_folder, sizeof to->disk_folder, "%s", folder);
+    if (status == OK) {
+        to->disk_direct = d.direct_fd >= 0;
+        snprintf(to->disk_folder, sizeof to->disk_folder, "%s", folder);
+    } else {
+        to->n_disk = 0;
+    }
     file_close(&direct);
     close(d.fd);
     free(d.blocks);

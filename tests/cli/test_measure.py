@@ -188,6 +188,11 @@ class Doctor(Case):
     def test_mistakes(self):
         self.one_line(self.expect(mixt("doctor", scratch("nowhere"), env=self.env), 66), "nowhere")
         self.expect(mixt("doctor", "a", "b", env=self.env), 64)
+        done = self.expect(mixt("doctor", "/proc", "--json", env=self.env), 66)     # a folder in which nobody can write
+        self.one_line(done, "/proc: cannot create a temporary file")
+        told = json.loads(done.stdout)
+        self.assertTrue(told["read"] and told["f32"])
+        self.assertEqual((told["disk_folder"], told["disk"], told["stored"]), (None, [], None))
         self.assertFalse(os.path.exists(self.file))
 
 
