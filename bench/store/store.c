@@ -174,8 +174,8 @@ static void step(Run *r, Rng *rng, int64_t position, int n, bool wanted)
         positions[i] = (int32_t)(position + i);
         pages[i] = r->pages;
     }
-    const Step s = { .n_tokens = n, .n_wanted = wanted, .tokens = tokens, .positions = positions, .pages = pages,
-                     .wanted = &last, .broken = broken };
+    const Step s = { .n_tokens = n, .n_wanted = wanted, .goes_on = !wanted, .tokens = tokens, .positions = positions,
+                     .pages = pages, .wanted = &last, .broken = broken };
     must(model_forward(r->model, &s, &r->work, &error), &error);
 }
 

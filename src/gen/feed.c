@@ -85,6 +85,7 @@ static void put_rows(Engine *e, const Feed *feeds, int n, Step *step)
 {
     for (int i = 0; i < n; i++) {
         const Feed *feed = &feeds[i];
+        step->goes_on |= n_wanted(feed) == 0;
         for (int t = 0; t < feed->n_tokens; t++) {
             if (feed->wanted == ROWS_ALL || (feed->wanted == ROWS_LAST && t == feed->n_tokens - 1))
                 e->wanted[step->n_wanted++] = step->n_tokens;

@@ -39,22 +39,31 @@ static int64_t rows_in(const Model *m, const Step *step, int layer)
     return n;
 }
 
-static void hint_all(Model *m, int layer, Work *w)
+static int absent_in(const Model *m, int layer, Work *w)
 {
     for (int e = 0; e < m->sizes.n_experts; e++) w->left[e] = (ExpertId){ (int16_t)layer, (int16_t)e };
-    m->store->ops->hint(m->store, w->left, (int)m->sizes.n_experts, HINT_SOON);
+    return count_absent(m, w, (int)m->sizes.n_experts);
 }
 
-/* A step of which nothing is wanted is a piece of a prompt, and another follows.  As far as the first layer that lacks
- * something: it has more to read than a layer takes to compute. */
+/* Of many sequences some will write another token. */
+static bool another_follows(const Model *m, const Step *step)
+{
+    return m->sizes.dense || step->goes_on || sweeps(&m->sizes, step->n_wanted);
+}
+
+/* As far as the first layer that lacks something; where this one lacks nothing the disk may be done with that before
+ * we look again, so one further.  And on into the next step, while the last layers are computed. */
 static void look_along_sweep(Model *m, int layer, const Step *step, Work *w)
 {
     const int n_layers = (int)m->sizes.n_layers, n_experts = (int)m->sizes.n_experts;
-    for (int ahead = layer + 1; ahead <= layer + m->look_ahead && ahead < layer + n_layers; ahead++) {
-        if (ahead < n_layers ? !sweeps(&m->sizes, rows_in(m, step, ahead)) : step->n_wanted > 0 && !m->sizes.dense)
-            break;
-        hint_all(m, ahead % n_layers, w);
-        if (count_absent(m, w, n_experts)) break;
+    const int enough = absent_in(m, layer, w) ? 1 : n_experts + 1;
+    int n_absent = 0;
+    for (int far = 1; far <= m->look_ahead && far < n_layers && n_absent < enough; far++) {
+        const int ahead = layer + far;
+        if (ahead >= n_layers && !another_follows(m, step)) break;
+        if (ahead < n_layers && !sweeps(&m->sizes, rows_in(m, step, ahead))) continue;
+        n_absent += absent_in(m, ahead % n_layers, w);
+        m->store->ops->hint(m->store, w->left, n_experts, HINT_SOON);
     }
 }
 

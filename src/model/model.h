@@ -56,6 +56,7 @@ enum {
 /* One step: T tokens of any number of sequences; logits are wanted for R <= WANTED_MAX of them (decision D3). */
 typedef struct Step {
     int            n_tokens, n_wanted;
+    bool           goes_on;             /* the next step reads on where a sequence of this one ends: a prompt's piece */
     const int32_t *tokens;              /* [T]                                             */
     const int32_t *positions;           /* [T] in its own sequence                         */
     const Tensor *const *pages;         /* [T] its sequence's pages, in order of position  */

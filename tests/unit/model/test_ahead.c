@@ -21,19 +21,19 @@ static void must(mixt_status status)
 /* ---- the store that is asked ---- */
 
 static const StoreOps *really;
-static bool all_here;
+static enum { NOTHING, EVERYTHING, THIS_LAYER } here;
 static int layer, told[N_LAYERS];               /* guesses by distance                             */
 
 static bool answers(const Store *store, ExpertId id)
 {
-    (void)store, (void)id;
-    return all_here;
+    (void)store;
+    return here == EVERYTHING || (here == THIS_LAYER && id.layer == layer);
 }
 
 static void counts(Store *store, const ExpertId *ids, int n, Hint hint)
 {
     if (hint == HINT_NEEDED) layer = ids[0].layer;
-    else told[ids[0].layer - layer]++;
+    else told[(ids[0].layer - layer + N_LAYERS) % N_LAYERS]++;
     for (int i = 0; i < n; i++) assert_int_equal(ids[i].layer, ids[0].layer);
     really->hint(store, ids, n, hint);
 }
@@ -67,14 +67,15 @@ static int end(void **state)
 }
 
 /* Every expert but one has a place, so that whatever is said of them nothing has to be waited for. */
-static Luck *begin(StoreOps *ops)
+static Luck *begin_with(StoreOps *ops, int n_batch)
 {
     mixt_engine_options o = mixt_engine_defaults();
     o.n_threads = 1;
     o.expert_slots = N_LAYERS * N_EXPERTS - 1;
     o.look_ahead = N_FAR;
+    o.n_batch = (size_t)n_batch;
     must(mixt_engine_new(model, &o, &engine, &error));
-    must(mixt_session_new(engine, 2 * N_ROWS, &session, &error));
+    must(mixt_session_new(engine, 3 * N_ROWS, &session, &error));
     Store *store = engine->engine->model->store;
     really = store->ops;
     *ops = *really;
@@ -83,6 +84,11 @@ static Luck *begin(StoreOps *ops)
     store->ops = ops;
     memset(told, 0, sizeof told);
     return engine->engine->work.luck;
+}
+
+static Luck *begin(StoreOps *ops)
+{
+    return begin_with(ops, 0);
 }
 
 static void token(void)
@@ -105,7 +111,7 @@ static void looks_on_while_nothing_is_missing(void **state)
     (void)state;
     StoreOps ops;
     const Luck *luck = begin(&ops);
-    all_here = true;
+    here = EVERYTHING;
     token();
     for (int far = 1; far < N_LAYERS; far++) assert_int_equal(told[far], far <= N_FAR ? N_LAYERS - far : 0);
     for (int far = 1; far <= N_FAR; far++) {            /* two experts a token, each layer's in its turn */
@@ -120,7 +126,7 @@ static void stops_where_enough_is_missing(void **state)
     (void)state;
     StoreOps ops;
     begin(&ops);
-    all_here = false;
+    here = NOTHING;
     token();
     assert_int_equal(told[1], N_LAYERS - 1);
     for (int far = 2; far < N_LAYERS; far++) assert_int_equal(told[far], 0);
@@ -132,7 +138,7 @@ static void what_is_mostly_wrong_is_counted_and_not_told(void **state)
     (void)state;
     StoreOps ops;
     Luck *luck = begin(&ops);
-    all_here = true;
+    here = EVERYTHING;
     luck[1] = (Luck){ .guesses = 100, .right = 40 };
     token();
     assert_int_equal(told[1], N_LAYERS - 1);
@@ -145,19 +151,37 @@ static void what_is_mostly_wrong_is_counted_and_not_told(void **state)
     stop();
 }
 
-/* All experts of a layer are certain, of the last one none: only one row goes through it. */
+/* All experts of a layer are certain, of the last one none: only one row goes through it.  Where this layer lacks
+ * nothing two are read ahead. */
 static void a_sweep_looks_to_the_next_layer_that_lacks_something(void **state)
 {
     (void)state;
+    static const int want[][N_LAYERS] = { [NOTHING] = { 0, 4 }, [EVERYTHING] = { 0, 4, 3, 2, 1 },
+                                          [THIS_LAYER] = { 0, 4, 3 } };
     mixt_token prompt[N_ROWS];
     for (int i = 0; i < N_ROWS; i++) prompt[i] = 7 + i;
     StoreOps ops;
-    for (int here = 0; here < 2; here++) {
+    for (here = NOTHING; here <= THIS_LAYER; here++) {
         begin(&ops);
-        all_here = here;
         must(mixt_session_sync(session, prompt, N_ROWS, &error));
-        for (int far = 1; far < N_LAYERS; far++)
-            assert_int_equal(told[far], far == 1 || (here && far <= N_FAR) ? N_LAYERS - 1 - far : 0);
+        assert_memory_equal(told, want[here], sizeof told);
+        stop();
+    }
+}
+
+/* A prompt in two pieces: nobody goes through the first one's last layer, and then comes the first layer again. */
+static void a_sweep_looks_into_the_next_one(void **state)
+{
+    (void)state;
+    static const int want[][N_LAYERS] = { [NOTHING] = { 0, 4 + 4, 1 },
+                                          [EVERYTHING] = { 0, 4 + 4, 4 + 3, 4 + 2, 4 + 1 } };
+    mixt_token prompt[2 * N_ROWS];
+    for (int i = 0; i < 2 * N_ROWS; i++) prompt[i] = 7 + i;
+    StoreOps ops;
+    for (here = NOTHING; here <= EVERYTHING; here++) {
+        begin_with(&ops, N_ROWS);
+        must(mixt_session_sync(session, prompt, 2 * N_ROWS, &error));
+        assert_memory_equal(told, want[here], sizeof told);
         stop();
     }
 }
@@ -169,6 +193,7 @@ int main(void)
         cmocka_unit_test(stops_where_enough_is_missing),
         cmocka_unit_test(what_is_mostly_wrong_is_counted_and_not_told),
         cmocka_unit_test(a_sweep_looks_to_the_next_layer_that_lacks_something),
+        cmocka_unit_test(a_sweep_looks_into_the_next_one),
     };
     return cmocka_run_group_tests(tests, make, end);
 }
